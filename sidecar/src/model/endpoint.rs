@@ -1,0 +1,75 @@
+//! Where events go, and how they are tried there.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Formatter};
+use std::num::NonZeroU16;
+
+use serde::{Deserialize, Serialize};
+
+use super::{EndpointId, Glob, Tenant};
+use crate::clock::Millis;
+
+/// A signing secret, `whsec_` and base64. Never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl Debug for Secret {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// When a failed attempt is tried again: exponential, with full jitter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts in all, 1–100; the last failure makes a dead letter.
+    pub max_attempts: u32,
+    /// The ceiling of the first wait, milliseconds; doubled with each attempt.
+    pub base_ms: u64,
+    /// The ceiling that no wait exceeds, milliseconds.
+    pub max_ms: u64,
+}
+
+impl Default for Retry {
+    /// Fifteen attempts, ceilings 5 s, 10 s, … 12 h: a bit over two days on average, three and a half at most.
+    fn default() -> Self {
+        Self { max_attempts: 15, base_ms: 5_000, max_ms: 12 * 3_600_000 }
+    }
+}
+
+/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its name.
+    pub id: EndpointId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// `http` or `https`, checked at the edge and again by the egress guard at every attempt.
+    pub url: String,
+    /// Which event types it wants; any one match is enough. `["*"]` is all.
+    pub event_types: Vec<Glob>,
+    /// Live signing secrets, newest first, 1–3.
+    pub secrets: Vec<Secret>,
+    /// Headers added to every attempt, for the subscriber's own authorisation. Values are secrets.
+    pub headers: BTreeMap<String, String>,
+    /// Attempts at once, over all workers and replicas.
+    pub max_in_flight: NonZeroU16,
+    /// Attempts a second that it is offered; `None` for no limit.
+    pub rate_limit: Option<NonZeroU16>,
+    /// One deadline over DNS, connect, TLS, request and response, milliseconds, 100–120 000.
+    pub timeout_ms: u32,
+    /// When failed attempts are tried again.
+    pub retry: Retry,
+    /// Whether it gets new events. A disabled endpoint's pending deliveries wait.
+    pub enabled: bool,
+    /// Declared in the configuration file: read-only in the API.
+    pub declared: bool,
+    /// Free text for people.
+    pub description: String,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When it was last changed.
+    pub updated_at: Millis,
+}

@@ -1,0 +1,96 @@
+//! What arrives: its type, its bytes, and the keys by which it is known to have come before.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{EventId, InvalidId, Tenant};
+use crate::clock::Millis;
+
+/// The kind of an event: 1–128 of `A–Z a–z 0–9 _ - . / :`; by habit words with dots between, `order.created`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct EventType(String);
+
+impl EventType {
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EventType {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:".contains(&byte);
+        if (1..=128).contains(&text.len()) && text.bytes().all(sound) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId { expected: "an event type: 1–128 of A–Z a–z 0–9 _ - . / :" })
+        }
+    }
+}
+
+impl Display for EventType {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What makes two events the same one, inside a tenant: 1–512 bytes, opaque to the store. The edge scopes it
+/// (`src:acme:id:msg_1`, `api:order-17`), so that one source can never spend another's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if (1..=512).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId { expected: "an idempotency key of 1–512 bytes" })
+        }
+    }
+}
+
+/// One event, as it is kept and delivered. Never changed once accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its name; subscribers see it as `webhook-id`.
+    pub id: EventId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// What happened.
+    pub event_type: EventType,
+    /// The very bytes that subscribers get and that are signed.
+    pub payload: Bytes,
+    /// The `content-type` that goes with them.
+    pub content_type: String,
+    /// Where it came from: a source's name, or `None` for the API.
+    pub source: Option<String>,
+    /// The request that brought it, carried to subscribers as `x-request-id`.
+    pub request_id: String,
+    /// The W3C trace context it came with, carried on to subscribers.
+    pub traceparent: Option<String>,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+}

@@ -1,0 +1,95 @@
+//! Which endpoints an event goes to. Pure; every store decides with this.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Endpoint, EventType, InvalidId};
+
+/// A pattern over event types: `*` stands for any run of characters, dots too; all else for itself. 1–128 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Glob(String);
+
+impl Glob {
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the whole of `event_type` fits. Linear in both: `*` only ever moves forward.
+    #[must_use]
+    pub fn matches(&self, event_type: &EventType) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = parts.next().and_then(|first| event_type.as_str().strip_prefix(first)) else {
+            return false;
+        };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            match rest.split_once(part) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
+}
+
+impl FromStr for Glob {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:*".contains(&byte);
+        if (1..=128).contains(&text.len()) && text.bytes().all(sound) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId { expected: "a pattern: 1–128 of A–Z a–z 0–9 _ - . / : *" })
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Glob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The endpoints of one tenant that get an event of this type, in their given order.
+pub fn matching<'a>(
+    endpoints: impl IntoIterator<Item = &'a Endpoint>,
+    event_type: &EventType,
+) -> impl Iterator<Item = &'a Endpoint> {
+    endpoints
+        .into_iter()
+        .filter(move |e| e.enabled && e.event_types.iter().any(|glob| glob.matches(event_type)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_fits_the_whole_type_or_not_at_all() {
+        let table = [
+            ("*", "order.created", true),
+            ("order.*", "order.created", true),
+            ("order.*", "order.", true),
+            ("order.*", "order", false),
+            ("order.*", "reorder.created", false),
+            ("*.created", "order.item.created", true),
+            ("*.created", "order.created.late", false),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("ab*ba", "aba", false),
+            ("order.created", "order.created", true),
+            ("order.created", "order.created2", false),
+        ];
+        for (pattern, event_type, expected) in table {
+            let (glob, event_type): (Glob, EventType) =
+                (pattern.parse().unwrap(), event_type.parse().unwrap());
+            assert_eq!(glob.matches(&event_type), expected, "{pattern} over {event_type}");
+        }
+    }
+}

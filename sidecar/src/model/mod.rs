@@ -1,0 +1,15 @@
+//! The words of the product as types that cannot be wrong. Outside data becomes one of these once, at the edge.
+
+mod attempt;
+mod delivery;
+mod endpoint;
+mod event;
+mod fan_out;
+mod id;
+
+pub use attempt::{Attempt, Failure, Outcome};
+pub use delivery::{DeadReason, Delivery, Next, Status};
+pub use endpoint::{Endpoint, Retry, Secret};
+pub use event::{Event, EventType, IdempotencyKey};
+pub use fan_out::{Glob, matching};
+pub use id::{DeliveryId, EndpointId, EventId, InvalidId, Tenant};

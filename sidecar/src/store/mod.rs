@@ -1,0 +1,293 @@
+//! The one seam to what is durable. Two implementations, `embedded` (SQLite) and `redis`, are held to the same
+//! promises by one conformance suite (`tests/conformance`).
+//!
+//! A **lease** is why two workers never try the same delivery at once, and how a delivery outlives its worker: it
+//! is taken for longer than an attempt's hard deadline, and when it ends unsettled the delivery is due again.
+//! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
+
+mod settings;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+pub use settings::{BreakerSettings, StoreSettings};
+
+use crate::clock::Millis;
+use crate::model::{
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Status, Tenant,
+};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Away, loading, failing over: the same call may succeed later. Whether it was done is not known.
+    Unavailable,
+    /// No room: memory, disk, or the configured `max_pending`. Nothing was done; what is kept is safe.
+    Full,
+    /// A bug, a newer schema, or damaged data: trying again does not help.
+    Broken,
+}
+
+/// A verb that failed: which, on what, why. `Display` leaves the cause to `source()`; the log prints the chain.
+#[derive(Debug, thiserror::Error)]
+#[error("store: {operation} failed ({fault:?})")]
+pub struct StoreError {
+    /// The verb, `accept`, `take`, ….
+    pub operation: &'static str,
+    /// Whether and how to go on.
+    pub fault: StoreFault,
+    /// What was behind it.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// An event to accept, with the keys by which it counts as known (0–4; a signed message brings one per live secret).
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Any one known key makes it a duplicate; all are remembered with it.
+    pub keys: Vec<IdempotencyKey>,
+}
+
+/// What became of an [`Offer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Acceptance {
+    /// The event's id; of a duplicate, the first one's.
+    pub id: EventId,
+    /// How many deliveries it has; of a duplicate, the first one's.
+    pub deliveries: u32,
+    /// Whether one of its keys was known.
+    pub duplicate: bool,
+}
+
+/// The right to make one attempt, until `ends_at`.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Which taking of it: a result that carries another token comes too late.
+    pub token: u64,
+    /// What to send.
+    pub event: Arc<Event>,
+    /// Where to.
+    pub endpoint: Arc<Endpoint>,
+    /// The number of the attempt to make, from 1.
+    pub attempt: u32,
+    /// When somebody else may take it.
+    pub ends_at: Millis,
+}
+
+/// What a worker asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// The present.
+    pub now: Millis,
+    /// Most leases wanted.
+    pub room: u16,
+    /// How long after the endpoint's own timeout each lease shall still hold.
+    pub grace: Duration,
+}
+
+/// What a worker got.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// At most `room` leases.
+    pub leases: Vec<Lease>,
+    /// When there may be more without anybody waking us: the earliest due retry or ending lease. `None`: only a
+    /// wake-up brings more. May be in the past, when more is due than there was room for.
+    pub next: Option<Millis>,
+}
+
+/// What comes back for a lease.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// An attempt was made.
+    Attempted {
+        /// Its record.
+        attempt: Attempt,
+        /// What it does to the delivery.
+        next: Next,
+    },
+    /// None was made (shutdown): due again at once, nothing counted.
+    Returned,
+}
+
+/// A [`Report`] with the lease it is for.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Under which lease.
+    pub token: u64,
+    /// What happened.
+    pub report: Report,
+}
+
+/// What [`Store::settle`] did with one settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Recorded.
+    Recorded,
+    /// The lease had ended and the delivery moved on: nothing was changed, nothing is counted twice.
+    LeaseLost,
+}
+
+/// What [`Store::maintain`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Leases that ended unsettled and whose deliveries are due again.
+    pub reclaimed: u64,
+    /// Events, deliveries and keys forgotten because their time was over.
+    pub trimmed: u64,
+}
+
+/// Whether an endpoint is being tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Attempts flow.
+    #[default]
+    Closed,
+    /// Deliveries wait; no attempt is made.
+    Open,
+    /// One attempt at a time finds out.
+    HalfOpen,
+}
+
+/// One endpoint's present condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// Its breaker.
+    pub breaker: BreakerState,
+    /// Deliveries pending, in an attempt or waiting.
+    pub pending: u64,
+    /// Attempts under way.
+    pub in_flight: u32,
+}
+
+/// The ledger's sums and every endpoint's condition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Census {
+    /// Deliveries pending.
+    pub pending: u64,
+    /// Deliveries delivered and still remembered.
+    pub delivered: u64,
+    /// Dead letters still remembered.
+    pub dead: u64,
+    /// Every endpoint.
+    pub endpoints: Vec<Health>,
+}
+
+/// Which deliveries to list. Newest first; `None` in a field is no demand.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Of this tenant.
+    pub tenant: Option<Tenant>,
+    /// Of this event.
+    pub event: Option<EventId>,
+    /// To this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// In this state; `Dead` with any reason matches every dead one.
+    pub status: Option<Status>,
+}
+
+/// Where a listing goes on and how much of it is wanted.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// What [`Listed::next_cursor`] said, or `None` from the newest on. Opaque.
+    pub cursor: Option<String>,
+    /// 1–250.
+    pub limit: u16,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// For the next page; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// How a put must find the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It must be new.
+    Create,
+    /// It must be there.
+    Replace,
+    /// Either.
+    Upsert,
+}
+
+/// The seam. Every method may be called from any task at once; dropping its future leaves the store sound, with the
+/// call done or not done.
+///
+/// # Errors
+/// Every method fails with a [`StoreError`] that says whether to try again.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// Atomically, each offer for itself and all of them together: a known key answers the first result; else the
+    /// event, its keys and one delivery per matching endpoint are written. `Ok` only after all of it is durable.
+    async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError>;
+
+    /// Leases due deliveries, fair over endpoints, each within its endpoint's `max_in_flight`, `rate_limit` and
+    /// breaker. A lease ends at `now + endpoint.timeout_ms + ask.grace`.
+    async fn take(&self, ask: Ask) -> Result<Taken, StoreError>;
+
+    /// Records results, in order, answering one [`Settled`] each. A success or failure also moves the endpoint's
+    /// breaker; a `Returned` does not.
+    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Vec<Settled>, StoreError>;
+
+    /// Ended leases go back, old rows are trimmed. Idempotent; safe on every replica at once.
+    async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;
+
+    /// Woken (`notify_waiters` and one permit) whenever work may have become due sooner than `Taken::next` said: by
+    /// an accept, a retry, an enabled endpoint, on this process or another.
+    fn wake(&self) -> Arc<Notify>;
+
+    /// Whether the store answers and can accept.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Sums and conditions, for metrics and the API.
+    async fn census(&self) -> Result<Census, StoreError>;
+
+    /// Writes an endpoint as `put` demands; `Ok(false)` when it was (not) there and nothing was written.
+    async fn put_endpoint(&self, endpoint: &Endpoint, put: Put) -> Result<bool, StoreError>;
+
+    /// One endpoint.
+    async fn endpoint(&self, id: &EndpointId) -> Result<Option<Endpoint>, StoreError>;
+
+    /// Endpoints by id.
+    async fn endpoints(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Endpoint>, StoreError>;
+
+    /// Removes an endpoint; its pending deliveries become dead letters (`EndpointDeleted`). `Ok(false)`: not there.
+    async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError>;
+
+    /// One event.
+    async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError>;
+
+    /// Events, newest first.
+    async fn events(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Event>, StoreError>;
+
+    /// One delivery.
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// Deliveries, newest first.
+    async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listed<Delivery>, StoreError>;
+
+    /// A delivery's attempts, oldest first: the latest 100.
+    async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Makes a delivery due at once, whatever its state, with a fresh schedule (`attempts` counts on). One that is
+    /// in an attempt stays as it is. `Ok(None)`: there is none.
+    async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError>;
+}

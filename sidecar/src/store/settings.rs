@@ -1,0 +1,42 @@
+//! What every store is told when it is opened.
+
+use std::time::Duration;
+
+/// Bounds and times, the same for every store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// How long an idempotency key is known after its event was accepted. Default 24 h.
+    pub idempotency_window: Duration,
+    /// How long finished deliveries (delivered or dead), their attempts and events are remembered. Default 7 d.
+    pub retention: Duration,
+    /// Most deliveries pending at once; an accept that would pass it is refused as `Full`. Default 1 000 000.
+    pub max_pending: u64,
+    /// When an endpoint is left alone.
+    pub breaker: BreakerSettings,
+}
+
+/// When an endpoint is left alone, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Failed attempts in a row that open it. Default 5.
+    pub failures: u32,
+    /// How long it stays open before one attempt may probe, milliseconds. Default 30 000.
+    pub open_ms: u64,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            idempotency_window: Duration::from_secs(24 * 3600),
+            retention: Duration::from_secs(7 * 24 * 3600),
+            max_pending: 1_000_000,
+            breaker: BreakerSettings::default(),
+        }
+    }
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self { failures: 5, open_ms: 30_000 }
+    }
+}
