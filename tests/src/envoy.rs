@@ -4,6 +4,7 @@
 //! so with [`Setup::edit`].
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,19 @@ use crate::{Child, artefacts, wait_until};
 /// How long a start may take.
 const START_BOUND: Duration = Duration::from_secs(30);
 
-/// The ports in the shipped files.
-const LISTENER_PORT: u16 = 8000;
-const ADMIN_PORT: u16 = 9901;
-const SIDECAR_PORT: u16 = 8700;
+/// The three ports of a shipped bootstrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// Where the gateway listens; 0 takes a free one.
+    pub listener: u16,
+    /// Where Envoy's own admin listens; 0 takes a free one.
+    pub admin: u16,
+    /// Where the sidecar's data listener is.
+    pub sidecar: u16,
+}
+
+/// What the files say.
+const SHIPPED: Ports = Ports { listener: 8000, admin: 9901, sidecar: 8700 };
 
 /// An Envoy about to be started.
 #[derive(Debug, Clone)]
@@ -50,18 +60,34 @@ pub struct Envoy {
 }
 
 impl Setup {
-    /// From a bootstrap of this repository, `envoy/envoy.yaml`, in front of `upstream`, with the built filter.
+    /// From a bootstrap of this repository, `envoy/envoy.yaml`, in front of `upstream`, on free ports, with the built
+    /// filter.
     ///
     /// # Panics
     /// When the file, the filter, or a port to be replaced is not there.
     #[must_use]
     pub fn shipped(file: &str, upstream: SocketAddr) -> Self {
+        Self::shipped_on(file, Ports { listener: 0, admin: 0, sidecar: upstream.port() })
+    }
+
+    /// The same on chosen ports.
+    ///
+    /// # Panics
+    /// When the file, the filter, or a port to be replaced is not there.
+    #[must_use]
+    pub fn shipped_on(file: &str, ports: Ports) -> Self {
         let path = artefacts::root().join(file);
         let yaml = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self::yaml(with_filter(&yaml, &artefacts::filter_wasm()))
-            .edit(&port(LISTENER_PORT), &port(0))
-            .edit(&port(ADMIN_PORT), &port(0))
-            .edit(&port(SIDECAR_PORT), &port(upstream.port()))
+        let wanted = [
+            (SHIPPED.listener, "LISTENER", ports.listener),
+            (SHIPPED.admin, "ADMIN", ports.admin),
+            (SHIPPED.sidecar, "SIDECAR", ports.sidecar),
+        ];
+        let setup = Self::yaml(with_filter(&yaml, &artefacts::filter_wasm()));
+        // By way of names, so that a wanted port that is also a shipped one is not replaced again.
+        let named =
+            wanted.iter().fold(setup, |setup, (shipped, name, _)| setup.edit(&port(shipped), &port(name)));
+        wanted.iter().fold(named, |setup, (_, name, port_wanted)| setup.edit(&port(name), &port(port_wanted)))
     }
 
     /// From any bootstrap, as it is. Its ports should be 0.
@@ -208,8 +234,8 @@ impl Envoy {
     }
 }
 
-fn port(number: u16) -> String {
-    format!("port_value: {number}")
+fn port(value: impl Display) -> String {
+    format!("port_value: {value}")
 }
 
 /// Points every `filename: ….wasm` at the built filter.
