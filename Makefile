@@ -1,0 +1,34 @@
+# Hookgate. `make` alone lists the targets; each is a line that calls cargo or a script.
+.DEFAULT_GOAL := help
+.PHONY: help deps build test check fmt lint doc deny clean
+SHELL := /bin/bash
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+deps: ## bring what the machine lacks (deps.lock pins it; wheels go to .deps, Debian packages need root)
+	@scripts/deps.sh run test
+
+build: ## the filter (.wasm) and the sidecar's binary as the suites use them
+	@scripts/deps.sh run && cargo wasm && cargo build -p hookgate-sidecar --bins --locked
+
+test: deps build ## every suite, on real parts
+	cargo test --workspace --locked
+
+check: ## what CI runs: format, lints, licences, docs, every suite
+	cargo fmt --all --check && $(MAKE) lint deny doc test
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## clippy, natively and for wasm
+	@scripts/deps.sh run && cargo lint && cargo lint-wasm
+
+doc: ## build the API docs; a broken link fails
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+deny: ## licences, sources and banned crates
+	@scripts/deps.sh check && PATH="$$PWD/.deps/tools/bin:$$PATH" cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+clean: ## remove what was built and brought
+	cargo clean && rm -rf .deps
