@@ -4,5 +4,6 @@
 //! `delivery` (take, attempt, settle), `config`, `telemetry` and `clock`, the only reader of time.
 
 pub mod clock;
+pub mod delivery;
 pub mod model;
 pub mod store;
