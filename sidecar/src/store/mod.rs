@@ -5,6 +5,7 @@
 //! is taken for longer than an attempt's hard deadline, and when it ends unsettled the delivery is due again.
 //! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
 
+pub mod breaker;
 mod settings;
 
 use std::fmt::Debug;
