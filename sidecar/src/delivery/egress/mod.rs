@@ -7,10 +7,15 @@
 
 mod address;
 mod check;
+mod client;
 mod own;
 mod refusal;
+mod resolve;
 
 pub use address::{AllowList, InvalidAllowList};
 pub use check::{CheckedUrl, EgressSettings, check_url};
+pub(super) use client::SendError;
+pub use client::{Egress, EgressError};
 pub use own::OwnListeners;
 pub use refusal::EgressRefusal;
+pub use resolve::{Resolver, SystemResolver};
