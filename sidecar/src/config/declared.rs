@@ -5,8 +5,9 @@ use std::num::NonZeroU16;
 
 use serde::Deserialize;
 
-use super::{ConfigError, Surroundings};
+use super::{Config, ConfigError, Surroundings};
 use crate::clock::Millis;
+use crate::delivery::egress::{OwnListeners, check_url};
 use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
 use crate::registry;
 
@@ -61,12 +62,11 @@ const fn yes() -> bool {
     true
 }
 
-/// Looks up what the declarations refer to and checks the whole. The URL's host is judged by the egress guard.
-pub(super) fn resolve(
-    endpoints: &[DeclaredEndpoint],
-    around: &Surroundings<'_>,
-) -> Result<Vec<Declared>, ConfigError> {
+/// Looks up what the declarations refer to and checks the whole.
+pub(super) fn resolve(config: &Config, around: &Surroundings<'_>) -> Result<Vec<Declared>, ConfigError> {
     let mut seen = BTreeSet::new();
+    let egress = config.egress(OwnListeners::default());
+    let endpoints = &config.endpoints;
     endpoints
         .iter()
         .enumerate()
@@ -81,6 +81,7 @@ pub(super) fn resolve(
             }
             let endpoint = declared.endpoint(around).map_err(|(field, problem)| refuse(&field, &problem))?;
             registry::check(&endpoint).map_err(|invalid| refuse(&invalid.field, &invalid.problem))?;
+            check_url(&endpoint.url, &egress).map_err(|refusal| refuse("url", &refusal.to_string()))?;
             Ok(Declared(endpoint))
         })
         .collect()

@@ -5,8 +5,6 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
-use ipnet::IpNet;
-
 use super::key::{self, Key};
 use super::{Config, ConfigError};
 
@@ -48,7 +46,7 @@ impl Surroundings<'_> {
         Ok(())
     }
 
-    fn set_networks(&self, key: &Key, setting: &mut Vec<IpNet>) -> Result<(), ConfigError> {
+    fn set_list<T: FromStr>(&self, key: &Key, setting: &mut Vec<T>) -> Result<(), ConfigError> {
         if let Some(text) = self.variable(key.variable) {
             let parts = text.split(',').map(str::trim);
             *setting = parts.map(str::parse).collect::<Result<_, _>>().or(Err(refused(key)))?;
@@ -78,8 +76,10 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::STORE, &mut config.store)?;
     around.set_some(&key::WORKERS, &mut config.workers)?;
     around.set_some(&key::POOL, &mut config.pool)?;
-    around.set_networks(&key::EGRESS_ALLOW, &mut config.egress_allow)?;
-    around.set_networks(&key::TRUSTED_PROXIES, &mut config.trusted_proxies)?;
+    around.set(&key::EGRESS_ALLOW, &mut config.egress_allow)?;
+    around.set_list(&key::EGRESS_PORTS, &mut config.egress_ports)?;
+    around.set(&key::EGRESS_HTTP, &mut config.egress_http)?;
+    around.set_list(&key::TRUSTED_PROXIES, &mut config.trusted_proxies)?;
     around.set_some(&key::POLICY, &mut config.policy)?;
     around.set(&key::MAX_PAYLOAD_BYTES, &mut config.max_payload_bytes)?;
     around.set(&key::BUFFER_BYTES, &mut config.buffer_bytes)?;
@@ -90,6 +90,7 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::IDEMPOTENCY_WINDOW_S, &mut config.idempotency_window_s)?;
     around.set(&key::RETENTION_S, &mut config.retention_s)?;
     around.set(&key::MAX_PENDING, &mut config.max_pending)?;
+    around.set(&key::MEMORY_BYTES, &mut config.memory_bytes)?;
     around.set(&key::BREAKER_FAILURES, &mut config.breaker_failures)?;
     around.set(&key::BREAKER_OPEN_MS, &mut config.breaker_open_ms)?;
     around.set(&key::LOG, &mut config.log)?;

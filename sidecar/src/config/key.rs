@@ -38,6 +38,10 @@ keys! {
     POOL = "pool", "HOOKGATE_POOL", "a whole number, 1–65535", "Connections kept [100, serverless 5]";
     EGRESS_ALLOW = "egress_allow", "HOOKGATE_EGRESS_ALLOW", "CIDRs with commas between, 10.0.0.0/8,::1/128",
         "Private networks that deliveries may reach [none]";
+    EGRESS_PORTS = "egress_ports", "HOOKGATE_EGRESS_PORTS", "ports with commas between, 443,8443",
+        "Ports of public addresses that deliveries may reach [80,443,8080,8443]";
+    EGRESS_HTTP = "egress_http", "HOOKGATE_EGRESS_HTTP", "`true` or `false`",
+        "Whether deliveries may use http besides https [true]";
     TRUSTED_PROXIES = "trusted_proxies", "HOOKGATE_TRUSTED_PROXIES",
         "CIDRs with commas between, 10.0.0.0/8,::1/128",
         "Peers whose X-Forwarded-For is believed [127.0.0.0/8,::1/128]";
@@ -61,6 +65,8 @@ keys! {
         "How long what is finished is remembered, seconds [604800]";
     MAX_PENDING = "max_pending", "HOOKGATE_MAX_PENDING", "a whole number, 1–4294967295",
         "Deliveries pending at once; beyond it 503 [1000000]";
+    MEMORY_BYTES = "memory_bytes", "HOOKGATE_MEMORY_BYTES", "a whole number, 1048576–4294967295",
+        "What the memory store may take, bytes; at it 503 [268435456]";
     BREAKER_FAILURES = "breaker_failures", "HOOKGATE_BREAKER_FAILURES", "a whole number, 1–4294967295",
         "Failures in a row that open an endpoint's breaker [5]";
     BREAKER_OPEN_MS = "breaker_open_ms", "HOOKGATE_BREAKER_OPEN_MS", "a whole number, 1–4294967295",

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod host;
 mod key;
+mod network;
 mod policy;
 mod secret;
 mod store;
@@ -20,6 +21,9 @@ use std::path::{Path, PathBuf};
 use hookgate_policy::Policy;
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::delivery::egress::{AllowList, EgressSettings, OwnListeners};
+use crate::telemetry::logs;
 
 pub use declared::{Declared, DeclaredEndpoint};
 pub use env::{Surroundings, system_variable};
@@ -46,7 +50,12 @@ pub struct Config {
     /// Connections kept to the store's server and to endpoints, 1–65535. `HOOKGATE_POOL`, default 100, serverless 5.
     pub pool: Option<NonZeroU16>,
     /// Private networks that deliveries may reach all the same, CIDRs. `HOOKGATE_EGRESS_ALLOW`, comma-separated.
-    pub egress_allow: Vec<IpNet>,
+    #[serde(deserialize_with = "network::allow_list")]
+    pub egress_allow: AllowList,
+    /// Ports of public addresses that deliveries may reach. `HOOKGATE_EGRESS_PORTS`, default 80, 443, 8080, 8443.
+    pub egress_ports: Vec<NonZeroU16>,
+    /// Whether deliveries may use `http` besides `https`. `HOOKGATE_EGRESS_HTTP`, default true.
+    pub egress_http: bool,
     /// Peers whose `X-Forwarded-For` is believed, CIDRs. `HOOKGATE_TRUSTED_PROXIES`, default loopback.
     pub trusted_proxies: Vec<IpNet>,
     /// The policy document, JSON. `HOOKGATE_POLICY`; without one, no sources: only the API brings events.
@@ -70,6 +79,8 @@ pub struct Config {
     pub retention_s: NonZeroU32,
     /// Deliveries pending at once; beyond it 503. `HOOKGATE_MAX_PENDING`, default 1 000 000.
     pub max_pending: NonZeroU32,
+    /// What the memory store may take, bytes, at least 1 MiB; at it 503. `HOOKGATE_MEMORY_BYTES`, default 256 MiB.
+    pub memory_bytes: u32,
     /// Failed attempts in a row that open an endpoint's breaker. `HOOKGATE_BREAKER_FAILURES`, default 5.
     pub breaker_failures: NonZeroU32,
     /// How long an open breaker rests, milliseconds. `HOOKGATE_BREAKER_OPEN_MS`, default 30 000.
@@ -101,7 +112,9 @@ impl Default for Config {
             store: StoreChoice::Memory,
             workers: None,
             pool: None,
-            egress_allow: Vec::new(),
+            egress_allow: AllowList::default(),
+            egress_ports: [80, 443, 8080, 8443].map(at_least_one_16).into(),
+            egress_http: true,
             trusted_proxies: vec![loopback_v4(), IpAddr::from(std::net::Ipv6Addr::LOCALHOST).into()],
             policy: None,
             max_payload_bytes: 1 << 20,
@@ -113,6 +126,7 @@ impl Default for Config {
             idempotency_window_s: at_least_one(86_400),
             retention_s: at_least_one(604_800),
             max_pending: at_least_one(1_000_000),
+            memory_bytes: 256 << 20,
             breaker_failures: at_least_one(5),
             breaker_open_ms: at_least_one(30_000),
             log: "info".to_owned(),
@@ -150,7 +164,7 @@ pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, Co
     config.api_key = secret::api_key(config.api_key_file.as_deref(), around)?;
     config.check()?;
     let policy = policy::read(&config, around)?;
-    let declared = declared::resolve(&config.endpoints, around)?;
+    let declared = declared::resolve(&config, around)?;
     config.check_exposure(&policy)?;
     Ok(Loaded { config, policy, declared })
 }
@@ -168,6 +182,13 @@ impl Config {
         self.pool.unwrap_or_else(|| at_least_one_16(self.host.sizes().pool))
     }
 
+    /// Where deliveries may go. `own`: the listeners, to be filled once they are bound.
+    #[must_use]
+    pub fn egress(&self, own: OwnListeners) -> EgressSettings {
+        let ports = self.egress_ports.iter().map(|port| port.get()).collect();
+        EgressSettings { allow: self.egress_allow.clone(), ports, http: self.egress_http, own }
+    }
+
     /// What the store is told.
     #[must_use]
     pub fn store_settings(&self) -> crate::store::StoreSettings {
@@ -176,6 +197,7 @@ impl Config {
             idempotency_window: Duration::from_secs(self.idempotency_window_s.get().into()),
             retention: Duration::from_secs(self.retention_s.get().into()),
             max_pending: self.max_pending.get().into(),
+            memory_bytes: self.memory_bytes.into(),
             breaker: crate::store::BreakerSettings {
                 failures: self.breaker_failures.get(),
                 open_ms: self.breaker_open_ms.get().into(),
@@ -187,6 +209,12 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         if !(1 << 10..=64 << 20).contains(&self.max_payload_bytes) {
             return Err(ConfigError::range(&key::MAX_PAYLOAD_BYTES));
+        }
+        if !logs::is_filter(&self.log) {
+            return Err(ConfigError::range(&key::LOG));
+        }
+        if self.memory_bytes < 1 << 20 {
+            return Err(ConfigError::range(&key::MEMORY_BYTES));
         }
         if self.buffer_bytes < self.max_payload_bytes {
             return Err(ConfigError::range(&key::BUFFER_BYTES));

@@ -62,11 +62,28 @@ impl Line<'_> {
         let quiet = status < 400 && ["/livez", "/readyz", "/healthz", "/metrics"].contains(&path);
         if quiet {
             tracing::debug!(
-                listener, request_id, method, path, client_ip, user_agent, status, duration_ms, "request"
+                listener,
+                request_id,
+                method,
+                path,
+                client_ip,
+                user_agent,
+                status,
+                duration_ms,
+                "request"
             );
         } else {
             tracing::info!(
-                listener, request_id, method, path, client_ip, user_agent, status, duration_ms, because, "request"
+                listener,
+                request_id,
+                method,
+                path,
+                client_ip,
+                user_agent,
+                status,
+                duration_ms,
+                because,
+                "request"
             );
         }
     }

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn without_a_key_another_site_is_kept_out() {
-        let table = [(None, true), (Some("none"), true), (Some("same-origin"), true), (Some("cross-site"), false)];
+        let table =
+            [(None, true), (Some("none"), true), (Some("same-origin"), true), (Some("cross-site"), false)];
         for (site, opens) in table {
             let headers: Vec<_> = site.map(|site| ("sec-fetch-site", site)).into_iter().collect();
             assert_eq!(admit(&request(&headers), None).is_ok(), opens, "{site:?}");

@@ -40,8 +40,18 @@ mod tests {
         let table: [(&str, &str, &[&str], &str); 10] = [
             ("no header", "127.0.0.1", &[], "127.0.0.1"),
             ("one client", "127.0.0.1", &["203.0.113.7"], "203.0.113.7"),
-            ("an untrusted peer's header is its own invention", "198.51.100.1", &["203.0.113.7"], "198.51.100.1"),
-            ("an invented entry stands before the true one", "127.0.0.1", &["1.1.1.1, 203.0.113.7"], "203.0.113.7"),
+            (
+                "an untrusted peer's header is its own invention",
+                "198.51.100.1",
+                &["203.0.113.7"],
+                "198.51.100.1",
+            ),
+            (
+                "an invented entry stands before the true one",
+                "127.0.0.1",
+                &["1.1.1.1, 203.0.113.7"],
+                "203.0.113.7",
+            ),
             ("two trusted hops", "127.0.0.1", &["203.0.113.7, 10.1.2.3"], "203.0.113.7"),
             ("over two lines", "127.0.0.1", &["203.0.113.7", "10.1.2.3"], "203.0.113.7"),
             ("all are trusted: the first", "127.0.0.1", &["10.9.9.9, 10.1.2.3"], "10.9.9.9"),
@@ -50,7 +60,9 @@ mod tests {
             ("IPv4 inside IPv6", "::ffff:127.0.0.1", &["2001:db8::1"], "2001:db8::1"),
         ];
         for (promise, peer, lines, expected) in table {
-            let headers = lines.iter().map(|line| (http::HeaderName::from_static("x-forwarded-for"), line.parse().unwrap()));
+            let headers = lines
+                .iter()
+                .map(|line| (http::HeaderName::from_static("x-forwarded-for"), line.parse().unwrap()));
             let client = client_ip(peer.parse().unwrap(), &headers.collect(), &trusted);
             assert_eq!(client.to_string(), expected, "{promise}");
         }

@@ -48,7 +48,7 @@ fn without_found(message: &str) -> String {
     }
 }
 
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     text.chars().take(256).collect()
 }
 

@@ -31,7 +31,12 @@ pub struct ListenerSettings {
 
 /// Serves `router` on `listener` until `stop`; then takes no more connections and ends those that are idle, lets
 /// requests under way finish. The caller bounds the wait: dropping the future cuts off what is left.
-pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: ListenerSettings,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(settings.max_connections.into()));
     let (graceful, tasks) = (GracefulShutdown::new(), TaskTracker::new());
     let ground = Ground { router, idle: settings.idle_timeout, stop };

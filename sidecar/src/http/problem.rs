@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::registry::Invalid;
 use crate::store::{StoreError, StoreFault};
+use crate::telemetry::logs::Chain;
 
 /// Why a request was not served. Closed: a new one is a variant, a `code` and a row in the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +83,14 @@ impl Problem {
     fn kind(&self) -> Kind {
         match self {
             Self::BadJson { .. } => kind(StatusCode::BAD_REQUEST, "bad_json", "Not JSON"),
-            Self::InvalidField { .. } => kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "Invalid field"),
+            Self::InvalidField { .. } => {
+                kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "Invalid field")
+            }
             Self::IncompleteBody => kind(StatusCode::BAD_REQUEST, "incomplete_body", "Incomplete body"),
             Self::SlowBody => kind(StatusCode::REQUEST_TIMEOUT, "slow_body", "Slow body"),
-            Self::BodyTooLarge { .. } => kind(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            Self::BodyTooLarge { .. } => {
+                kind(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large")
+            }
             Self::Unauthorized => kind(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"),
             Self::CrossSite => kind(StatusCode::FORBIDDEN, "cross_site", "Cross-site request"),
             Self::NotFound => kind(StatusCode::NOT_FOUND, "not_found", "Not found"),
@@ -115,7 +120,9 @@ impl Problem {
             Self::NotFound => "There is nothing at this address.".to_owned(),
             Self::MethodNotAllowed { allow } => format!("This address takes {allow}."),
             Self::AlreadyExists => "There is an endpoint with this id already.".to_owned(),
-            Self::ReadOnly => "This endpoint is declared in the configuration file; change it there.".to_owned(),
+            Self::ReadOnly => {
+                "This endpoint is declared in the configuration file; change it there.".to_owned()
+            }
             Self::Busy => "Too many bodies are being read; try again later.".to_owned(),
             Self::StoreUnavailable => "The store is away; nothing was lost; try again later.".to_owned(),
             Self::StoreFull => "Too much is waiting to be delivered; try again later.".to_owned(),
@@ -191,18 +198,17 @@ pub(super) struct Because(pub(super) &'static str);
 impl From<StoreError> for Problem {
     /// The cause goes to the log, never to the caller.
     fn from(error: StoreError) -> Self {
-        let cause = &error as &dyn std::error::Error;
         match error.fault {
             StoreFault::Unavailable => {
-                tracing::warn!(error = cause, "the store is away");
+                tracing::warn!(error = %Chain(&error), "the store is away");
                 Self::StoreUnavailable
             }
             StoreFault::Full => {
-                tracing::warn!(error = cause, "the store is full");
+                tracing::warn!(error = %Chain(&error), "the store is full");
                 Self::StoreFull
             }
             StoreFault::Broken => {
-                tracing::error!(error = cause, "the store failed");
+                tracing::error!(error = %Chain(&error), "the store failed");
                 Self::Internal
             }
         }

@@ -41,7 +41,8 @@ mod tests {
             (&["\"quoted\""], None),
         ];
         for (lines, kept) in table {
-            let headers = lines.iter().map(|line| (http::HeaderName::from_static(HEADER), line.parse().unwrap()));
+            let headers =
+                lines.iter().map(|line| (http::HeaderName::from_static(HEADER), line.parse().unwrap()));
             let id = of(&headers.collect(), Millis(5), || 9);
             assert_eq!(Some(id.as_str()).filter(|id| id.len() < 36), kept, "{lines:?}");
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::delivery::attempt::is_reserved_header;
 use crate::model::{Endpoint, Retry, Secret};
 
 const MAX_GLOBS: usize = 64;
@@ -12,26 +13,6 @@ const MAX_HEADER_VALUE: usize = 4096;
 const MAX_DESCRIPTION: usize = 1024;
 const MAX_URL: usize = 2048;
 const MAX_WAIT_MS: u64 = 7 * 24 * 3_600_000;
-
-/// Headers that are ours, or the connection's.
-const RESERVED: &[&str] = &[
-    "host",
-    "content-length",
-    "content-type",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "user-agent",
-    "traceparent",
-    "tracestate",
-    "x-request-id",
-    "x-webhook-signature",
-];
 
 /// A field that cannot be. Never shows its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,9 +89,7 @@ fn check_headers(endpoint: &Endpoint) -> Result<(), Invalid> {
         let Ok(parsed) = HeaderName::try_from(name) else {
             return Err(Invalid::new(field(), "expected a header name"));
         };
-        let name = parsed.as_str();
-        let ours = ["webhook-", "x-hookgate-", "proxy-"].iter().any(|prefix| name.starts_with(prefix));
-        if ours || RESERVED.contains(&name) {
+        if parsed.as_str().starts_with("x-hookgate-") || is_reserved_header(parsed.as_str()) {
             return Err(Invalid::new(field(), "this header is set by the gateway"));
         }
         let sound = value.len() <= MAX_HEADER_VALUE && HeaderValue::from_str(value).is_ok();
