@@ -10,17 +10,25 @@
 //!
 //! Nothing is accepted by default: a request that never reached `finish` was not accepted.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod begin;
 mod config;
 mod counters;
 mod head;
+mod headers;
+mod limiter;
 mod refusal;
+mod request_id;
 mod response;
+mod scheme;
 mod verdict;
 
 pub use begin::{Begin, HeadEdits, Next, Stamp};
-pub use config::{Policy, PolicyError};
+pub use config::{EventTypeRule, Gateway, Host, Mode, Policy, PolicyError, Source};
 pub use counters::{Counters, CountersError, Shard};
 pub use head::{Header, RequestHead, UnixMicros};
+pub use limiter::{RateLimit, RateState};
 pub use refusal::{Reason, Refusal};
+pub use scheme::{Key, Scheme, SecretError};
 pub use verdict::{Accepted, Verdict, Verifier};
