@@ -1,6 +1,6 @@
 # Hookgate. `make` alone lists the targets; each is a line that calls cargo or a script.
 .DEFAULT_GOAL := help
-.PHONY: help deps build test check fmt lint doc deny clean
+.PHONY: help deps wasm build test check fmt lint doc deny clean
 SHELL := /bin/bash
 
 help: ## this list
@@ -9,10 +9,13 @@ help: ## this list
 deps: ## bring what the machine lacks (deps.lock pins it; wheels go to .deps, Debian packages need root)
 	@scripts/deps.sh run test
 
-build: ## the filter (.wasm) and the sidecar's binary as the suites use them
-	@scripts/deps.sh run && cargo wasm && cargo build -p hookgate-sidecar --bins --locked
+wasm: ## the filter, as it ships
+	@scripts/deps.sh run && cargo wasm
 
-test: deps build ## every suite, on real parts
+build: wasm ## the filter and every binary, as the suites use them
+	cargo build --workspace --bins --locked
+
+test: deps wasm ## every suite, on real parts (builds the binaries on the way)
 	cargo test --workspace --locked
 
 check: ## what CI runs: format, lints, licences, docs, every suite

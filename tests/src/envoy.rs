@@ -83,7 +83,8 @@ impl Setup {
             (SHIPPED.admin, "ADMIN", ports.admin),
             (SHIPPED.sidecar, "SIDECAR", ports.sidecar),
         ];
-        let setup = Self::yaml(with_filter(&yaml, &artefacts::filter_wasm()));
+        let filter = format!("\"{}\"", artefacts::filter_wasm().display());
+        let setup = Self::yaml(yaml).edit("\"hookgate_filter.wasm\"", &filter);
         // By way of names, so that a wanted port that is also a shipped one is not replaced again.
         let named =
             wanted.iter().fold(setup, |setup, (shipped, name, _)| setup.edit(&port(shipped), &port(name)));
@@ -236,24 +237,6 @@ impl Envoy {
 
 fn port(value: impl Display) -> String {
     format!("port_value: {value}")
-}
-
-/// Points every `filename: ….wasm` at the built filter.
-fn with_filter(yaml: &str, wasm: &Path) -> String {
-    let mut found = false;
-    let lines = yaml.lines().map(|line| {
-        let text = line.trim().trim_start_matches("- ");
-        let is_filter =
-            text.starts_with("filename:") && text.trim_end_matches(['"', '\'', ' ', '}']).ends_with(".wasm");
-        found |= is_filter;
-        match line.split_once("filename:") {
-            Some((indent, _)) if is_filter => format!("{indent}filename: \"{}\"\n", wasm.display()),
-            _ => format!("{line}\n"),
-        }
-    });
-    let rendered = lines.collect();
-    assert!(found, "no `filename: ….wasm` in\n{yaml}");
-    rendered
 }
 
 /// The admin address, once `/ready` answers 200.

@@ -176,10 +176,15 @@ impl Receiver {
         lock(&self.state).received.clone()
     }
 
+    /// Looks at all that came so far without copying it.
+    pub fn look<T>(&self, at: impl FnOnce(&[Received]) -> T) -> T {
+        at(&lock(&self.state).received)
+    }
+
     /// How many requests came so far.
     #[must_use]
     pub fn count(&self) -> usize {
-        lock(&self.state).received.len()
+        self.look(<[Received]>::len)
     }
 
     /// Waits for the first `count` requests and answers all that came.
