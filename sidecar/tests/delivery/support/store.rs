@@ -35,7 +35,7 @@ pub(crate) struct FakeStore {
     pub(crate) poison: Mutex<Option<u64>>,
     /// When set, a take has decided what it leases but does not answer without one of these permits.
     pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
-    /// A lease that becomes due after a take has looked and before it answers.
+    /// A lease that becomes due after a take has looked and before it answers. Only who listens already hears of it.
     pub(crate) meanwhile: Mutex<Option<Lease>>,
 }
 
@@ -102,7 +102,8 @@ impl Store for FakeStore {
             due.drain(..room).collect()
         };
         if let Some(lease) = self.meanwhile.lock().unwrap().take() {
-            self.add(lease);
+            self.due.lock().unwrap().push_back(lease);
+            self.wake.notify_waiters();
         }
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {
