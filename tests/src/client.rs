@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::wire::{Decoder, Line, Response};
+use crate::decoder::Decoder;
+use crate::wire::{Line, Response};
 
 /// How long an answer may take where a test names no other bound.
 pub const ANSWER_BOUND: Duration = Duration::from_secs(20);

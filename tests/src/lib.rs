@@ -18,6 +18,7 @@
 pub mod artefacts;
 pub mod child;
 pub mod client;
+pub mod decoder;
 pub mod envoy;
 pub mod faults;
 pub mod h2_client;

@@ -11,8 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::decoder::Decoder;
 use crate::wait_until;
-use crate::wire::{Decoder, Message};
+use crate::wire::Message;
 
 /// When the upstream answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -94,6 +94,18 @@ macro_rules! id {
                 Self(fresh(now, entropy, tenant))
             }
 
+            /// The id as a store keeps it. Sorts as the id does.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// The id that [`Self::as_bytes`] was taken from.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
             /// The shard byte of the tenant this was made for.
             #[must_use]
             pub const fn shard_byte(&self) -> u8 {
@@ -201,6 +213,7 @@ mod tests {
         assert!(early < late);
         assert_eq!(early.shard_byte(), tenant.shard_byte());
         assert_eq!(early.to_string().parse::<DeliveryId>(), Ok(early));
+        assert_eq!(DeliveryId::from_bytes(*early.as_bytes()), early);
     }
 
     #[test]

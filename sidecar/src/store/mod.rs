@@ -5,6 +5,8 @@
 //! is taken for longer than an attempt's hard deadline, and when it ends unsettled the delivery is due again.
 //! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
 
+pub mod breaker;
+pub mod redis;
 mod settings;
 
 use std::fmt::Debug;
@@ -79,6 +81,9 @@ pub struct Lease {
     pub endpoint: Arc<Endpoint>,
     /// The number of the attempt to make, from 1.
     pub attempt: u32,
+    /// Where that attempt stands in the retry schedule, from 1. [`Store::retry`] begins a fresh schedule, while
+    /// `attempt` counts on: whether an attempt was the last one is decided by this number.
+    pub step: u32,
     /// When somebody else may take it.
     pub ends_at: Millis,
 }
@@ -260,7 +265,8 @@ pub trait Store: Debug + Send + Sync {
     /// Sums and conditions, for metrics and the API.
     async fn census(&self) -> Result<Census, StoreError>;
 
-    /// Writes an endpoint as `put` demands; `Ok(false)` when it was (not) there and nothing was written.
+    /// Writes an endpoint as `put` demands; `Ok(false)` when it was (not) there and nothing was written. An id that
+    /// is another tenant's is there for `Create`, not there for `Replace`, and neither for `Upsert`: `Ok(false)`.
     async fn put_endpoint(&self, endpoint: &Endpoint, put: Put) -> Result<bool, StoreError>;
 
     /// One endpoint.
@@ -269,7 +275,8 @@ pub trait Store: Debug + Send + Sync {
     /// Endpoints by id.
     async fn endpoints(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Endpoint>, StoreError>;
 
-    /// Removes an endpoint; its pending deliveries become dead letters (`EndpointDeleted`). `Ok(false)`: not there.
+    /// Removes an endpoint; its pending deliveries, those in an attempt too, become dead letters
+    /// (`EndpointDeleted`). `Ok(false)`: not there.
     async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError>;
 
     /// One event.
@@ -288,6 +295,7 @@ pub trait Store: Debug + Send + Sync {
     async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError>;
 
     /// Makes a delivery due at once, whatever its state, with a fresh schedule (`attempts` counts on). One that is
-    /// in an attempt stays as it is. `Ok(None)`: there is none.
+    /// in an attempt stays as it is, and so does one whose endpoint is gone. `Ok(None)`: there is none. `Full` when
+    /// it would be one more pending than `max_pending`.
     async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError>;
 }

@@ -11,6 +11,9 @@ pub struct StoreSettings {
     pub retention: Duration,
     /// Most deliveries pending at once; an accept that would pass it is refused as `Full`. Default 1 000 000.
     pub max_pending: u64,
+    /// Most bytes a store that lives in this process's memory may take. Near it, finished deliveries are forgotten
+    /// before their `retention`; at it an accept is refused as `Full`. Default 256 MiB.
+    pub memory_bytes: u64,
     /// When an endpoint is left alone.
     pub breaker: BreakerSettings,
 }
@@ -30,6 +33,7 @@ impl Default for StoreSettings {
             idempotency_window: Duration::from_secs(24 * 3600),
             retention: Duration::from_secs(7 * 24 * 3600),
             max_pending: 1_000_000,
+            memory_bytes: 256 << 20,
             breaker: BreakerSettings::default(),
         }
     }
