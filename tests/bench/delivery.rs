@@ -10,15 +10,12 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::ledger::Balance;
-use crate::load::Pace;
+use crate::plan::Plan;
 use crate::run::{Costs, Measured, Run};
 use crate::scene::{BODY_BYTES, CONNECTIONS, Scene};
 
-const STEADY_PER_SECOND: u32 = 200;
-/// Sent before anything is measured: connections are made, caches and allocators are warm.
-const WARM_UP: Duration = Duration::from_millis(500);
 /// How long what was accepted may take to be delivered once the sending ended.
-const DRAIN_BOUND: Duration = Duration::from_secs(30);
+const DRAIN_BOUND: Duration = Duration::from_secs(60);
 
 /// What the sidecar keeps its work in, and what a 202 therefore waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +92,8 @@ impl Report {
 pub(crate) async fn measure(span: Duration) -> Report {
     let mut runs = vec![baseline(span).await];
     for kept in Kept::ALL {
-        for pace in [Pace::PerSecond(STEADY_PER_SECOND), Pace::Saturation] {
-            runs.push(through_sidecar(kept, pace, span).await);
+        for plan in Plan::all(span) {
+            runs.push(through_sidecar(kept, plan).await);
         }
     }
     Report { connections: CONNECTIONS, body_bytes: BODY_BYTES, runs }
@@ -104,33 +101,43 @@ pub(crate) async fn measure(span: Duration) -> Report {
 
 /// The load tool straight to its receiver: what the tool itself could carry.
 async fn baseline(span: Duration) -> Run {
-    let scene = Scene::set().await;
-    let load = scene.load(scene.receiver());
-    let warm = load.send(Pace::Saturation, WARM_UP).await;
+    let plan = Plan::saturation(span);
+    let scene = Scene::set(plan.events, plan.endpoints).await;
+    let load = scene.load(scene.receiver().address());
+    let warm = load.send(plan.pace, plan.warm_up).await;
     scene.measure();
     let (from, before) = (Instant::now(), Costs::of(None, None));
-    let sent = load.send(Pace::Saturation, span).await;
+    let sent = load.send(plan.pace, plan.span).await;
     let (after, balance) = (Costs::of(None, None), scene.ledger().balance(0, 0));
     Measured { scene, from, warm, sent, backlog: 0, before, after, balance }
-        .figures("none, tool alone", Pace::Saturation)
+        .figures("no store, tool alone", plan.name)
 }
 
-async fn through_sidecar(kept: Kept, pace: Pace, span: Duration) -> Run {
+async fn through_sidecar(kept: Kept, plan: Plan) -> Run {
     let mut redis = kept.redis().await;
     let mut sidecar = Setup::on(kept.store(redis.as_ref())).start().await;
-    let scene = Scene::set().await;
-    let url = format!("http://{}/", scene.receiver());
-    sidecar.create_endpoint(&json!({ "url": url, "event_types": ["bench.*"] })).await;
+    let scene = Scene::set(plan.events, plan.endpoints).await;
+    for endpoint in 0..plan.endpoints {
+        let url = format!("http://{}/{endpoint}", scene.receiver().address());
+        sidecar.create_endpoint(&json!({ "url": url, "timeout_ms": 60_000 })).await;
+    }
     let load = scene.load(sidecar.data());
-    let warm = load.send(pace, WARM_UP).await;
-    drained(&scene, &sidecar).await;
+    let warm = load.send(plan.pace, plan.warm_up).await;
+    if scene.ledger().sent() > 0 {
+        drained(&scene, &sidecar).await;
+    }
     scene.measure();
-    let (from, before) = (Instant::now(), Costs::of(Some(&mut sidecar), redis.as_mut()));
-    let sent = load.send(pace, span).await;
-    let backlog = scene.ledger().accepted().saturating_sub(scene.ledger().delivered());
+    scene.receiver().hold(plan.is_held);
+    let (mut from, mut before) = (Instant::now(), Costs::of(Some(&mut sidecar), redis.as_mut()));
+    let sent = load.send(plan.pace, plan.span).await;
+    let backlog = scene.ledger().owed().saturating_sub(scene.ledger().delivered());
+    if plan.is_held {
+        (from, before) = (Instant::now(), Costs::of(Some(&mut sidecar), redis.as_mut()));
+        scene.receiver().hold(false);
+    }
     let balance = drained(&scene, &sidecar).await;
     let after = Costs::of(Some(&mut sidecar), redis.as_mut());
-    Measured { scene, from, warm, sent, backlog, before, after, balance }.figures(kept.name(), pace)
+    Measured { scene, from, warm, sent, backlog, before, after, balance }.figures(kept.name(), plan.name)
 }
 
 /// Waits until all that was accepted has arrived and the sidecar says so too, at most [`DRAIN_BOUND`]; answers the
@@ -138,7 +145,7 @@ async fn through_sidecar(kept: Kept, pace: Pace, span: Duration) -> Run {
 async fn drained(scene: &Scene, sidecar: &Sidecar) -> Balance {
     let deadline = Instant::now() + DRAIN_BOUND;
     // By the own account first: asking the sidecar costs it what is being measured.
-    while scene.ledger().delivered() < scene.ledger().accepted() && Instant::now() < deadline {
+    while scene.ledger().delivered() < scene.ledger().owed() && Instant::now() < deadline {
         sleep(Duration::from_millis(5)).await;
     }
     loop {

@@ -85,7 +85,7 @@ impl Report {
 
 /// Measures it all; each figure for `span`, in rounds.
 pub(crate) async fn measure(span: Duration) -> Report {
-    let upstream = Server::start(|_| ()).await;
+    let upstream = Server::start(|_, _| ()).await;
     let folder = TempDir::with_prefix("hookgate-noop-").expect("a folder");
     let mut envoys = Vec::new();
     for filter in FILTERS {

@@ -22,6 +22,7 @@ mod ledger;
 mod load;
 mod noop;
 mod payload;
+mod plan;
 mod run;
 mod scene;
 mod server;
@@ -50,7 +51,7 @@ async fn main() -> ExitCode {
         keep("gateway", &report, &report.table());
     }
     if args.wants(Bench::Delivery) {
-        say("delivery", "1 KiB events from 32 connections to one endpoint that answers at once");
+        say("delivery", "1 KiB events from 32 connections to endpoints that answer at once");
         let report = delivery::measure(args.span()).await;
         is_void |= report.is_void();
         keep("delivery", &report, &report.table());

@@ -6,7 +6,7 @@ use hookgate_e2e::{Redis, Sidecar};
 use serde::Serialize;
 
 use crate::ledger::Balance;
-use crate::load::{Pace, Sent};
+use crate::load::Sent;
 use crate::scene::Scene;
 use crate::spread::Quantiles;
 use crate::table::{Table, figure, mib};
@@ -16,10 +16,10 @@ use crate::usage::Usage;
 #[derive(Debug, Serialize)]
 pub(crate) struct Run {
     store: &'static str,
-    load: String,
+    load: &'static str,
     accepted_per_s: f64,
     delivered_per_s: f64,
-    /// Accepted, but not yet delivered when the sending ended.
+    /// Deliveries owed, but not yet made when the sending ended.
     backlog: u64,
     answer: Quantiles,
     end_to_end: Quantiles,
@@ -77,7 +77,7 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// The figures.
-    pub(crate) fn figures(self, store: &'static str, pace: Pace) -> Run {
+    pub(crate) fn figures(self, store: &'static str, load: &'static str) -> Run {
         let arrivals = self.scene.arrivals();
         let cost = |before: Usage, after: Usage| Cost {
             cpu_s_per_1000_deliveries: (after.cpu - before.cpu).as_secs_f64() * 1000.0
@@ -89,10 +89,7 @@ impl Measured {
         let broken: Vec<String> = self.warm.broken.into_iter().chain(self.sent.broken).collect();
         Run {
             store,
-            load: match pace {
-                Pace::Saturation => "saturation".to_owned(),
-                Pace::PerSecond(rate) => format!("{rate}/s"),
-            },
+            load,
             accepted_per_s: self.sent.answers.count() as f64 / self.sent.took.as_secs_f64(),
             delivered_per_s: arrivals.per_second(self.from),
             backlog: self.backlog,

@@ -26,7 +26,7 @@ pub(crate) struct Scene {
     receiver: Server,
 }
 
-/// The arrivals that are measured, each event's first.
+/// The arrivals that are measured, each delivery's first.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrivals {
     /// Events with a lower number are the warm-up's.
@@ -36,15 +36,15 @@ pub(crate) struct Arrivals {
 }
 
 impl Scene {
-    /// With a receiver that listens, and nothing sent.
-    pub(crate) async fn set() -> Self {
-        let (start, ledger) = (Instant::now(), Arc::new(Ledger::new()));
+    /// For at most `events` events to `endpoints` endpoints, whose URLs end in their numbers from 0.
+    pub(crate) async fn set(events: usize, endpoints: usize) -> Self {
+        let (start, ledger) = (Instant::now(), Arc::new(Ledger::new(events, endpoints)));
         let arrivals = Arc::new(Mutex::new(Arrivals::from_event(0)));
         let (book, counted) = (Arc::clone(&ledger), Arc::clone(&arrivals));
-        let receiver = Server::start(move |body| match payload::read(body) {
+        let receiver = Server::start(move |endpoint, body| match payload::read(body) {
             Some(stamp) => {
                 let now = Instant::now();
-                if book.arrived(stamp.number) {
+                if book.arrived(stamp.number, endpoint) {
                     lock(&counted).add(stamp, start, now);
                 }
             }
@@ -53,9 +53,9 @@ impl Scene {
         Self { start, ledger, arrivals, receiver: receiver.await }
     }
 
-    /// Where the receiver listens.
-    pub(crate) fn receiver(&self) -> SocketAddr {
-        self.receiver.address()
+    /// The receiver.
+    pub(crate) fn receiver(&self) -> &Server {
+        &self.receiver
     }
 
     /// The account.
@@ -75,7 +75,7 @@ impl Scene {
 
     /// What was sent so far was the warm-up; what is sent from now on is measured.
     pub(crate) fn measure(&self) {
-        *lock(&self.arrivals) = Arrivals::from_event(self.ledger.balance(0, 0).sent);
+        *lock(&self.arrivals) = Arrivals::from_event(self.ledger.sent());
     }
 
     /// What arrived so far of what is measured.
@@ -97,7 +97,7 @@ impl Arrivals {
         }
     }
 
-    /// How many events.
+    /// How many.
     pub(crate) fn count(&self) -> u64 {
         self.end_to_end.count()
     }
@@ -107,7 +107,7 @@ impl Arrivals {
         self.end_to_end.quantiles()
     }
 
-    /// Events a second, from `from` to the last arrival.
+    /// How many a second, from `from` to the last arrival.
     pub(crate) fn per_second(&self, from: Instant) -> f64 {
         let took = self.last.map_or(Duration::ZERO, |last| last - from);
         if took.is_zero() { 0.0 } else { self.count() as f64 / took.as_secs_f64() }
