@@ -31,6 +31,24 @@ pub(crate) struct Report {
     wasm_bytes: u64,
 }
 
+impl Report {
+    /// The figures as a table.
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::new(["store", "ready p50", "max ms", "idle MiB", "idle CPU ms in 5 s"]);
+        for start in &self.starts {
+            table.row([
+                start.store.to_owned(),
+                figure(start.ready.p50_ms),
+                figure(start.ready.max_ms),
+                mib(start.idle_rss_kib),
+                figure(start.idle_cpu_ms),
+            ]);
+        }
+        let (binary, wasm) = (mib(self.binary_bytes / 1024), figure(self.wasm_bytes as f64 / 1024.0));
+        format!("{table}\n  binary {binary} MiB, filter {wasm} KiB\n")
+    }
+}
+
 /// One store's.
 #[derive(Debug, Serialize)]
 struct Start {
@@ -116,20 +134,4 @@ async fn is_ready(admin: SocketAddr) -> bool {
         Ok::<_, std::io::Error>(status.ends_with(b" 200"))
     };
     ask.await.unwrap_or(false)
-}
-
-/// The figures as a table.
-pub(crate) fn table(report: &Report) -> String {
-    let mut table = Table::new(["store", "ready p50", "max ms", "idle MiB", "idle CPU ms in 5 s"]);
-    for start in &report.starts {
-        table.row([
-            start.store.to_owned(),
-            figure(start.ready.p50_ms),
-            figure(start.ready.max_ms),
-            mib(start.idle_rss_kib),
-            figure(start.idle_cpu_ms),
-        ]);
-    }
-    let (binary, wasm) = (mib(report.binary_bytes / 1024), figure(report.wasm_bytes as f64 / 1024.0));
-    format!("{table}\n  binary {binary} MiB, filter {wasm} KiB\n")
 }

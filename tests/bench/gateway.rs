@@ -52,16 +52,40 @@ struct Figure {
     cpu_ratio: f64,
 }
 
+impl Figure {
+    fn is_void(&self) -> bool {
+        self.wrong > 0 || self.requests == 0
+    }
+}
+
 impl Report {
     /// Whether an answer was wrong.
     pub(crate) fn is_void(&self) -> bool {
-        self.figures.iter().any(|figure| figure.wrong > 0 || figure.requests == 0)
+        self.figures.iter().any(Figure::is_void)
+    }
+
+    /// The figures as a table.
+    pub(crate) fn table(&self) -> String {
+        let mut table =
+            Table::new(["body, filter", "requests/s", "Envoy CPU µs/request", "of none", "wrong"]);
+        for row in &self.figures {
+            let void = if row.is_void() { " VOID" } else { "" };
+            table.row([
+                format!("{} B, {}{void}", row.body_bytes, row.filter),
+                figure(row.requests_per_s),
+                figure(row.envoy_cpu_us_per_request),
+                figure(row.cpu_ratio),
+                row.wrong.to_string(),
+            ]);
+        }
+        let (cpu, wall) = (figure(self.tool_cpu_s), figure(self.wall_s));
+        format!("{table}\n  the load tool and the receiver used {cpu} s of CPU in {wall} s\n")
     }
 }
 
 /// Measures it all; each figure for `span`, in rounds.
 pub(crate) async fn measure(span: Duration) -> Report {
-    let upstream = Server::start(|_| ()).await;
+    let upstream = Server::start(|_, _| ()).await;
     let folder = TempDir::with_prefix("hookgate-noop-").expect("a folder");
     let mut envoys = Vec::new();
     for filter in FILTERS {
@@ -225,23 +249,6 @@ fn without(yaml: &str, from: &str, until: &str) -> String {
     let kept = kept.flat_map(|line| [line, "\n"]).collect();
     assert_eq!((cuts, is_cut), (1, false), "one {from:?} before {until:?} in\n{yaml}");
     kept
-}
-
-/// The figures as a table.
-pub(crate) fn table(report: &Report) -> String {
-    let mut table = Table::new(["body, filter", "requests/s", "Envoy CPU µs/request", "of none", "wrong"]);
-    for row in &report.figures {
-        let void = if row.wrong > 0 || row.requests == 0 { " VOID" } else { "" };
-        table.row([
-            format!("{} B, {}{void}", row.body_bytes, row.filter),
-            figure(row.requests_per_s),
-            figure(row.envoy_cpu_us_per_request),
-            figure(row.cpu_ratio),
-            row.wrong.to_string(),
-        ]);
-    }
-    let (cpu, wall) = (figure(report.tool_cpu_s), figure(report.wall_s));
-    format!("{table}\n  the load tool and the receiver used {cpu} s of CPU in {wall} s\n")
 }
 
 #[cfg(test)]

@@ -203,10 +203,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_event_sent_to_a_receiver_is_in_the_account() {
-        let ledger = Arc::new(Ledger::new());
+        let ledger = Arc::new(Ledger::new(1_000_000, 1));
         let at_receiver = Arc::clone(&ledger);
-        let receive =
-            move |body: &[u8]| assert!(at_receiver.arrived(payload::read(body).expect("a stamp").number));
+        let receive = move |endpoint, body: &[u8]| {
+            assert!(at_receiver.arrived(payload::read(body).expect("a stamp").number, endpoint));
+        };
         let server = crate::server::Server::start(receive).await;
         let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ".to_owned();
         let (address, start) = (server.address(), Instant::now());

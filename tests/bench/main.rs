@@ -22,6 +22,9 @@ mod ledger;
 mod load;
 mod noop;
 mod payload;
+mod plan;
+mod run;
+mod scene;
 mod server;
 mod spread;
 mod table;
@@ -45,18 +48,18 @@ async fn main() -> ExitCode {
         say("gateway", "one Envoy worker, 8 connections, signed bodies");
         let report = gateway::measure(args.span()).await;
         is_void |= report.is_void();
-        keep("gateway", &report, &gateway::table(&report));
+        keep("gateway", &report, &report.table());
     }
     if args.wants(Bench::Delivery) {
-        say("delivery", "1 KiB events from 32 connections to one endpoint that answers at once");
+        say("delivery", "1 KiB events from 32 connections to endpoints that answer at once");
         let report = delivery::measure(args.span()).await;
         is_void |= report.is_void();
-        keep("delivery", &report, &delivery::table(&report));
+        keep("delivery", &report, &report.table());
     }
     if args.wants(Bench::Cold) {
         say("cold", "the sidecar at its start and at rest");
         let report = cold::measure().await;
-        keep("cold", &report, &cold::table(&report));
+        keep("cold", &report, &report.table());
     }
     if is_void { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

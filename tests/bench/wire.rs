@@ -26,7 +26,7 @@ pub(crate) enum WireError {
 
 /// What kind of message is read, and what its first line holds.
 pub(crate) trait Kind {
-    /// Of a response, its status; of a request, nothing.
+    /// Of a response, its status; of a request, the number that its path ends in.
     type Start;
 
     /// Parses a head: its first line, its length in bytes, its `Content-Length` (0 without one). `None`: not all
@@ -34,7 +34,7 @@ pub(crate) trait Kind {
     fn head(bytes: &[u8]) -> Result<Option<(Self::Start, usize, usize)>, WireError>;
 }
 
-/// Requests.
+/// Requests, by the number that their path ends in: `/7` is 7, `/` is 0.
 #[derive(Debug)]
 pub(crate) enum Request {}
 
@@ -43,13 +43,17 @@ pub(crate) enum Request {}
 pub(crate) enum Response {}
 
 impl Kind for Request {
-    type Start = ();
+    type Start = u64;
 
-    fn head(bytes: &[u8]) -> Result<Option<((), usize, usize)>, WireError> {
+    fn head(bytes: &[u8]) -> Result<Option<(u64, usize, usize)>, WireError> {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(bytes)? {
-            httparse::Status::Complete(length) => Ok(Some(((), length, body_length(request.headers)?))),
+            httparse::Status::Complete(length) => {
+                let path = request.path.unwrap_or_default();
+                let (_, last) = path.rsplit_once('/').unwrap_or_default();
+                Ok(Some((last.parse().unwrap_or(0), length, body_length(request.headers)?)))
+            }
             httparse::Status::Partial => Ok(None),
         }
     }
@@ -115,11 +119,6 @@ impl Reader {
             self.drop_read();
             self.fill(stream).await?;
         }
-    }
-
-    /// Whether the next message has begun to arrive already.
-    pub(crate) fn has_more(&self) -> bool {
-        self.from < self.bytes.len()
     }
 
     fn drop_read(&mut self) {

@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 
 /// Sets the stage, walks, and stays up if it may.
 async fn guide(args: Args, screen: Screen) -> ExitCode {
-    let stage = match Stage::set(&args).await {
+    let mut stage = match Stage::set(&args).await {
         Ok(stage) => stage,
         Err(error) => {
             screen.failure(&error);
@@ -70,6 +70,7 @@ async fn guide(args: Args, screen: Screen) -> ExitCode {
     let walked = Tour::new(&stage, screen).walk().await;
     if let Err(surprise) = walked {
         screen.failure(&surprise);
+        screen.text(stage.last_words());
         stage.stop().await;
         return ExitCode::from(SURPRISED);
     }

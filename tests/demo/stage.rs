@@ -10,6 +10,9 @@ use crate::args::Args;
 use crate::secrets::Secrets;
 use crate::surprise::Surprise;
 
+/// How many lines of each log a surprise shows.
+const LAST_LINES: usize = 8;
+
 /// The parts, all of them stopped when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -74,6 +77,17 @@ impl Stage {
         let id = id.ok_or_else(|| Surprise::new("a 202 names the event", accepted))?;
         let list = self.sidecar.read(&format!("/v1/deliveries?event_id={id}")).await;
         Ok(list.get("data").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+
+    /// The last lines that Envoy and the sidecar said.
+    pub(crate) fn last_words(&mut self) -> String {
+        let tail = |name: &str, log: &str| {
+            let lines: Vec<_> = log.lines().rev().take(LAST_LINES).collect();
+            let lines: String = lines.iter().rev().map(|line| format!("\n  {line}")).collect();
+            format!("{name} said last:{lines}\n")
+        };
+        let (envoy, sidecar) = (self.envoy.process().log(), self.sidecar.process().log());
+        tail("Envoy", &envoy) + &tail("hookgate", &sidecar)
     }
 
     /// Stops what was started, Envoy first, each by SIGTERM.
