@@ -1,10 +1,18 @@
 # Hookgate. `make` alone lists the targets; each is a line that calls cargo or a script.
 .DEFAULT_GOAL := help
-.PHONY: help deps wasm build test check fmt lint doc deny clean
+.PHONY: help run bench deps wasm build test check fmt lint doc deny clean
 SHELL := /bin/bash
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: wasm ## the guided tour: Envoy, filter, sidecar, subscribers (ARGS="--once", ARGS=--help)
+	cargo build --release -p hookgate-sidecar --bins --locked
+	@cargo run --release -p hookgate-e2e --bin hookgate-demo --locked -- $(ARGS)
+
+bench: deps wasm ## gateway, delivery, cold start; JSON in target/bench (ARGS="--only delivery --seconds 20")
+	cargo build --release -p hookgate-sidecar --bins --locked
+	@cargo run --release -p hookgate-e2e --bin hookgate-bench --locked -- $(ARGS)
 
 deps: ## bring what the machine lacks (deps.lock pins it; wheels go to .deps, Debian packages need root)
 	@scripts/deps.sh run test

@@ -38,7 +38,8 @@ pub struct Stamp {
 pub enum Next {
     /// Not at all.
     Refuse(Refusal),
-    /// As it is: a path that the policy lets through for others to judge.
+    /// As it is: a path that the policy lets through for others to judge. Of its body only the declared length was
+    /// looked at; who judges it counts it.
     Pass,
     /// When the body is verified.
     Verify(Box<Verifier>),

@@ -10,7 +10,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
 }
 
-/// The sidecar's binary, of the profile the tests were built with. `HOOKGATE_BIN` names another.
+/// The sidecar's binary, of the profile the running program was built with. `HOOKGATE_BIN` names another.
 #[must_use]
 pub fn hookgate() -> PathBuf {
     found("HOOKGATE_BIN", profile_folder().join("hookgate"), "make build")
@@ -53,10 +53,15 @@ pub fn python_packages() -> PathBuf {
     found("HOOKGATE_PYTHON_PACKAGES", root().join(".deps/python"), "make deps")
 }
 
-/// `target/PROFILE` of the running test, wherever cargo keeps its target folder.
+/// `target/PROFILE` of the running test or tool, wherever cargo keeps its target folder.
 fn profile_folder() -> PathBuf {
-    let test = env::current_exe().expect("the test's own path");
-    test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_owned()
+    let program = env::current_exe().expect("the program's own path");
+    let folder = program.parent().expect("target/PROFILE/TOOL or target/PROFILE/deps/TEST");
+    if folder.ends_with("deps") {
+        folder.parent().expect("target/PROFILE").to_owned()
+    } else {
+        folder.to_owned()
+    }
 }
 
 fn on_path(name: &str) -> PathBuf {

@@ -15,7 +15,7 @@ use crate::{Child, artefacts, wait_until};
 /// How long a start may take.
 const START_BOUND: Duration = Duration::from_secs(20);
 
-/// The admin key that every sidecar of the suites asks for.
+/// The admin key that every sidecar of the suites asks for, unless told otherwise.
 pub const API_KEY: &str = "an-api-key-for-the-suites";
 
 /// What the sidecar keeps its work in.
@@ -34,6 +34,7 @@ pub enum Store {
 pub struct Setup {
     store: Store,
     policy: Option<String>,
+    key: Option<&'static str>,
     environment: Vec<(String, String)>,
 }
 
@@ -67,13 +68,20 @@ impl Setup {
     /// On this store; deliveries may go to 127.0.0.0/8.
     #[must_use]
     pub fn on(store: Store) -> Self {
-        Self { store, policy: None, environment: Vec::new() }
+        Self { store, policy: None, key: Some(API_KEY), environment: Vec::new() }
     }
 
     /// With this policy document.
     #[must_use]
     pub fn policy(mut self, json: impl Into<String>) -> Self {
         self.policy = Some(json.into());
+        self
+    }
+
+    /// Without an admin key: whoever is on this machine may ask.
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.key = None;
         self
     }
 
@@ -114,7 +122,10 @@ impl Setup {
         let mut command = Command::new(artefacts::hookgate());
         command.env("HOOKGATE_DATA_LISTEN", address(before.map(|before| before.data)));
         command.env("HOOKGATE_ADMIN_LISTEN", address(before.map(|before| before.admin)));
-        command.env("HOOKGATE_EGRESS_ALLOW", "127.0.0.0/8").env("HOOKGATE_API_KEY", API_KEY);
+        command.env("HOOKGATE_EGRESS_ALLOW", "127.0.0.0/8");
+        if let Some(key) = self.key {
+            command.env("HOOKGATE_API_KEY", key);
+        }
         match &self.store {
             Store::Memory => command.env("HOOKGATE_STORE", "memory"),
             Store::File => command.env("HOOKGATE_STORE", format!("sqlite:{}", file(folder).display())),
@@ -165,9 +176,10 @@ impl Sidecar {
         again.unwrap_or_else(|refused| panic!("hookgate did not come back: {refused:?}"));
     }
 
-    /// Calls the admin API with the key.
+    /// Calls the admin API, with the key if it has one.
     pub async fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Response {
-        let request = Request::new(method, target).header("authorization", format!("Bearer {API_KEY}"));
+        let key = self.setup.key.map(|key| ("authorization", format!("Bearer {key}")));
+        let request = Request::new(method, target).headers(key);
         let request = match body {
             Some(body) => request.json(body),
             None => request,

@@ -10,6 +10,9 @@ use super::{
 /// Names that only we may set begin so.
 const RESERVED: &[u8] = b"x-hookgate-";
 
+/// Reads one line of a known name, or of its twin.
+type Read<'a> = fn(&mut Facts<'a>, Header<'a>, Likeness);
+
 /// The facts of one head. What is wrong with it is kept apart, so that a refusal can still carry the request's id.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts<'a> {
@@ -29,6 +32,17 @@ pub(crate) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// The names that are read, and by what.
+    const READ: [(&'static [u8], Read<'a>); 7] = [
+        (b"x-request-id", Self::read_request_id),
+        (b"content-length", Self::read_length),
+        (b"transfer-encoding", Self::read_encoding),
+        (b"host", Self::read_host),
+        (b":authority", Self::read_authority),
+        (b"upgrade", Self::read_upgrade),
+        (b"content-type", Self::read_type),
+    ];
+
     /// Reads every line once.
     pub(crate) fn gather(head: &RequestHead<'a>) -> Self {
         let mut facts = Self::default();
@@ -51,28 +65,14 @@ impl<'a> Facts<'a> {
     }
 
     fn read(&mut self, header: Header<'a>) {
-        let is = |wanted: &[u8]| Likeness::of(header.name, wanted);
         if is_reserved(header.name) {
-            self.read_reserved(header.name);
-        } else if let likeness @ (Likeness::Same | Likeness::Twin) = is(b"x-request-id") {
-            self.read_request_id(header, likeness);
-        } else if let likeness @ (Likeness::Same | Likeness::Twin) = is(b"content-length") {
-            self.read_length(trim(header.value), likeness);
-        } else if let likeness @ (Likeness::Same | Likeness::Twin) = is(b"transfer-encoding") {
-            self.chunked = true;
-            if likeness == Likeness::Twin {
-                self.blame(Reason::MalformedLength);
+            return self.read_reserved(header.name);
+        }
+        for (name, read) in Self::READ {
+            let likeness = Likeness::of(header.name, name);
+            if likeness != Likeness::Other {
+                return read(self, header, likeness);
             }
-        } else if is(b"host") == Likeness::Same {
-            self.hosts = self.hosts.saturating_add(1);
-            if self.hosts > 1 || header.value.contains(&b',') {
-                self.blame(Reason::Protocol);
-            }
-        } else if is(b":authority") == Likeness::Same && header.value.contains(&b',')
-            || is(b"upgrade") == Likeness::Same
-            || is(b"content-type") == Likeness::Same && is_grpc(trim(header.value))
-        {
-            self.blame(Reason::Protocol);
         }
     }
 
@@ -95,11 +95,43 @@ impl<'a> Facts<'a> {
         self.request_id = (self.request_ids == 1).then_some(header.value);
     }
 
-    fn read_length(&mut self, value: &[u8], likeness: Likeness) {
+    fn read_length(&mut self, header: Header<'a>, likeness: Likeness) {
         self.lengths = self.lengths.saturating_add(1);
-        self.declared = digits(value);
+        self.declared = digits(trim(header.value));
         if self.declared.is_none() || self.lengths > 1 || likeness == Likeness::Twin {
             self.blame(Reason::MalformedLength);
+        }
+    }
+
+    fn read_encoding(&mut self, _: Header<'a>, likeness: Likeness) {
+        self.chunked = true;
+        if likeness == Likeness::Twin {
+            self.blame(Reason::MalformedLength);
+        }
+    }
+
+    fn read_host(&mut self, header: Header<'a>, _: Likeness) {
+        self.hosts = self.hosts.saturating_add(1);
+        if self.hosts > 1 {
+            self.blame(Reason::Protocol);
+        }
+        self.read_authority(header, Likeness::Same);
+    }
+
+    /// Several hosts come joined by a comma.
+    fn read_authority(&mut self, header: Header<'a>, _: Likeness) {
+        if header.value.contains(&b',') {
+            self.blame(Reason::Protocol);
+        }
+    }
+
+    fn read_upgrade(&mut self, _: Header<'a>, _: Likeness) {
+        self.blame(Reason::Protocol);
+    }
+
+    fn read_type(&mut self, header: Header<'a>, likeness: Likeness) {
+        if likeness == Likeness::Same && is_grpc(trim(header.value)) {
+            self.blame(Reason::Protocol);
         }
     }
 

@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_does_not_divide_is_rounded_to_the_stricter_side() {
+        let limit = Limit::new(3, 1, 1);
+        let tat = take(0, 1, limit, UnixMicros(START)).unwrap();
+        assert_eq!(take(tat, 1, limit, UnixMicros(START + 333_333)), Err(Wait(1)));
+        assert!(take(tat, 1, limit, UnixMicros(START + 333_334)).is_ok());
+    }
+
+    #[test]
     fn what_remains_is_what_would_pass_at_once() {
         let (limit, now) = (Limit::new(60, 60, 3), UnixMicros(START));
         let mut tat = 0;

@@ -6,6 +6,7 @@
 //! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
 
 pub mod breaker;
+pub mod embedded;
 pub mod redis;
 mod settings;
 
@@ -256,7 +257,7 @@ pub trait Store: Debug + Send + Sync {
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;
 
     /// Woken (`notify_waiters` and one permit) whenever work may have become due sooner than `Taken::next` said: by
-    /// an accept, a retry, an enabled endpoint, on this process or another.
+    /// an accept, a retry, an enabled endpoint, a settle that makes room at one; on this process or another.
     fn wake(&self) -> Arc<Notify>;
 
     /// Whether the store answers and can accept.
