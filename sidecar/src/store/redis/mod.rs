@@ -170,8 +170,7 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.shared.open("ping").await?;
-        self.shared.look_for_loss("ping").await
+        self.shared.ping().await
     }
 
     async fn census(&self) -> Result<Census, StoreError> {
