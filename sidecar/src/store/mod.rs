@@ -6,6 +6,7 @@
 //! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
 
 pub mod breaker;
+pub mod embedded;
 pub mod redis;
 mod settings;
 

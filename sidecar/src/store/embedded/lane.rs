@@ -1,0 +1,103 @@
+//! One endpoint's queue: what is due when, what is in an attempt, and when it may be offered the next one. Pure.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use super::pace::Pace;
+use crate::clock::Millis;
+use crate::model::{DeliveryId, Endpoint};
+use crate::store::breaker::Breaker;
+
+/// What of an endpoint its lane goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// Attempts at once.
+    pub(super) max_in_flight: NonZeroU16,
+    /// Attempts a second.
+    pub(super) rate_limit: Option<NonZeroU16>,
+    /// An attempt's hard deadline.
+    pub(super) timeout: Duration,
+    /// Whether anything is tried at all.
+    pub(super) enabled: bool,
+}
+
+impl From<&Endpoint> for Rules {
+    fn from(endpoint: &Endpoint) -> Self {
+        Self {
+            max_in_flight: endpoint.max_in_flight,
+            rate_limit: endpoint.rate_limit,
+            timeout: Duration::from_millis(endpoint.timeout_ms.into()),
+            enabled: endpoint.enabled,
+        }
+    }
+}
+
+/// One endpoint's queue. Forty bytes or so for each delivery that waits.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) rules: Rules,
+    /// What waits, by due time; ids are in order of acceptance, so equals are served as they came.
+    pub(super) due: BTreeSet<(Millis, DeliveryId)>,
+    /// Attempts under way.
+    pub(super) in_flight: u32,
+    pub(super) breaker: Breaker,
+    pub(super) pace: Pace,
+    /// When it last had its turn; the schedule serves the smallest first.
+    pub(super) turn: u64,
+    /// Where the schedule has put it; the schedule's own note.
+    pub(super) place: Place,
+}
+
+/// Where a lane stands in the schedule's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nowhere: it is served only after something else has happened to it.
+    Nowhere,
+    /// It may be served now, in this turn.
+    Ready(u64),
+    /// It may be served from this moment on.
+    Waiting(Millis),
+}
+
+impl Lane {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            due: BTreeSet::new(),
+            in_flight: 0,
+            breaker: Breaker::default(),
+            pace: Pace::new(rules.rate_limit),
+            turn: 0,
+            place: Place::Nowhere,
+        }
+    }
+
+    /// Goes by other rules from now on; what is under way or spent stays.
+    pub(super) fn obey(&mut self, rules: Rules) {
+        self.pace = self.pace.at_rate(rules.rate_limit);
+        self.rules = rules;
+    }
+
+    /// The earliest moment at which it may be served, if nothing else happens to it; `None`: never.
+    pub(super) fn ready_at(&self) -> Option<Millis> {
+        let free = self.in_flight < u32::from(self.rules.max_in_flight.get());
+        let (first, _) = self.due.first().filter(|_| free && self.rules.enabled)?;
+        let breaker = self.breaker.not_before().unwrap_or_default();
+        Some((*first).max(breaker).max(self.pace.not_before()))
+    }
+
+    /// Where it belongs at `now`.
+    pub(super) fn belongs(&self, now: Millis) -> Place {
+        match self.ready_at() {
+            None => Place::Nowhere,
+            Some(moment) if moment <= now => Place::Ready(self.turn),
+            Some(moment) => Place::Waiting(moment),
+        }
+    }
+
+    /// Deliveries pending, waiting or in an attempt.
+    pub(super) fn pending(&self) -> u64 {
+        u64::try_from(self.due.len()).unwrap_or(u64::MAX).saturating_add(self.in_flight.into())
+    }
+}

@@ -1,0 +1,235 @@
+//! The store that needs no server: SQLite, in memory or in a file. The default.
+//!
+//! One thread owns it. It holds the *ledger* (SQLite: what is durable) and the *schedule* (memory: who is tried next,
+//! rebuilt from the ledger at the start). An accept inserts, a settle updates; a take writes nothing, for a crash
+//! merely makes what was in an attempt due again.
+//!
+//! What an accept's `Ok` waits for: a file is synced at every commit (write-ahead log, `synchronous = FULL`) and
+//! survives a power cut; commits are shared by all that wait. In memory nothing survives the process.
+//!
+//! **Invariant:** nothing changes in the schedule before it is committed to the ledger.
+
+mod accept;
+mod changes;
+mod fault;
+mod group;
+mod lane;
+mod leasing;
+mod mint;
+mod owner;
+mod pace;
+mod read;
+mod registry;
+mod rows;
+mod schedule;
+mod schema;
+mod settle;
+mod transaction;
+mod trim;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use self::fault::Trouble;
+use self::group::Write;
+use self::owner::{Command, Owner, Reply, Seeds};
+use super::{
+    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement,
+    Store, StoreError, StoreSettings, Taken,
+};
+use crate::clock::Millis;
+use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
+
+/// Most commands waiting for the thread; one more waits for room.
+const INBOX: usize = 1024;
+/// Most rounds of forgetting that one [`Store::maintain`] does; others get their turn between two rounds.
+const ROUNDS: usize = 64;
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In this process: gone with it. Bounded by [`StoreSettings::memory_bytes`].
+    Memory,
+    /// In this file, made if it is not there. Two more lie beside it (`-wal`, and `-shm` on some systems).
+    File(PathBuf),
+}
+
+/// SQLite behind the seam. Dropping it finishes what was asked, closes the file, and blocks until that is done.
+#[derive(Debug)]
+pub struct Embedded {
+    /// `None` only while dropping.
+    inbox: Option<mpsc::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    wake: Arc<Notify>,
+}
+
+impl Embedded {
+    /// Opens the database and starts the thread that owns it. Blocks for as long as reading what is pending takes.
+    ///
+    /// # Errors
+    /// `Unavailable`: another process has the file, or the file cannot be opened. `Broken`: it is damaged, another
+    /// program's, or of a newer version.
+    pub fn open(location: Location, settings: StoreSettings) -> Result<Self, StoreError> {
+        let wake = Arc::new(Notify::new());
+        let mut rng: StdRng = rand::make_rng();
+        let seeds = Seeds { ids: rng.random(), tokens: rng.random() };
+        let owner = Owner::open(location, settings, seeds, Arc::clone(&wake))
+            .map_err(|trouble| trouble.during("open"))?;
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let thread = std::thread::Builder::new()
+            .name("hookgate-store".to_owned())
+            .spawn(move || owner.serve(commands))
+            .map_err(|error| Trouble::NoThread(Arc::new(error)).during("open"))?;
+        Ok(Self { inbox: Some(inbox), thread: Some(thread), wake })
+    }
+
+    /// Sends what `command` makes of a reply, and waits for the answer.
+    async fn ask<T: Send>(
+        &self,
+        operation: &'static str,
+        command: impl FnOnce(Reply<T>) -> Command + Send,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = match &self.inbox {
+            Some(inbox) => inbox.send(command(reply)).await.is_ok(),
+            None => false,
+        };
+        let answer = if asked { answer.await.unwrap_or(Err(Trouble::Gone)) } else { Err(Trouble::Gone) };
+        answer.map_err(|trouble| trouble.during(operation))
+    }
+
+    /// Has the thread do `verb` by itself.
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        verb: impl FnOnce(&mut Owner) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let command = |reply: Reply<T>| Command::Call(Box::new(move |owner| drop(reply.send(verb(owner)))));
+        self.ask(operation, command).await
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        drop(self.inbox.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("store: its thread panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError> {
+        let offers = offers.to_vec();
+        self.ask("accept", |reply| Command::Write(Write::Accept { offers, now, reply })).await
+    }
+
+    async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
+        let command = |reply: Reply<Taken>| {
+            Command::Call(Box::new(move |owner| {
+                // Whoever asked is gone: nobody would settle these.
+                if let Err(Ok(taken)) = reply.send(owner.take(ask)) {
+                    owner.give_back(taken.leases.iter().map(|lease| lease.delivery), ask.now);
+                }
+            }))
+        };
+        self.ask("take", command).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Vec<Settled>, StoreError> {
+        let settlements = settlements.to_vec();
+        self.ask("settle", |reply| Command::Write(Write::Settle { settlements, now, reply })).await
+    }
+
+    async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
+        let mut sum = Maintained::default();
+        for _ in 0..ROUNDS {
+            let round = self.call("maintain", move |owner| owner.tend(now)).await?;
+            sum.reclaimed = sum.reclaimed.saturating_add(round.did.reclaimed);
+            sum.trimmed = sum.trimmed.saturating_add(round.did.trimmed);
+            if !round.more {
+                break;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call("ping", |owner| changes::Sums::load(&owner.connection).map(drop)).await
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        self.call("census", |owner| Ok(owner.census())).await
+    }
+
+    async fn put_endpoint(&self, endpoint: &Endpoint, put: Put) -> Result<bool, StoreError> {
+        let endpoint = endpoint.clone();
+        self.call("put_endpoint", move |owner| owner.put(&endpoint, put)).await
+    }
+
+    async fn endpoint(&self, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
+        let id = id.clone();
+        let verb = move |owner: &mut Owner| {
+            Ok(owner.registry.get(&id).map(|entry| Endpoint::clone(&entry.endpoint)))
+        };
+        self.call("endpoint", verb).await
+    }
+
+    async fn endpoints(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Endpoint>, StoreError> {
+        let (tenant, page) = (tenant.cloned(), page.clone());
+        self.call("endpoints", move |owner| Ok(owner.registry.page(tenant.as_ref(), &page))).await
+    }
+
+    async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError> {
+        let id = id.clone();
+        let deleted = self.call("delete_endpoint", move |owner| owner.delete(&id, now)).await?;
+        let Some((slot, mut more)) = deleted else { return Ok(false) };
+        // In parts, so that a long backlog does not hold up everybody; `maintain` finishes what is cut off here.
+        while more {
+            more = self.call("delete_endpoint", move |owner| owner.bury_more(slot, now)).await?;
+        }
+        Ok(true)
+    }
+
+    async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        let id = *id;
+        self.call("event", move |owner| read::event(&owner.connection, id)).await
+    }
+
+    async fn events(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Event>, StoreError> {
+        let (tenant, page) = (tenant.cloned(), page.clone());
+        self.call("events", move |owner| read::events(&owner.connection, tenant.as_ref(), &page)).await
+    }
+
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        let id = *id;
+        self.call("delivery", move |owner| read::delivery(&owner.connection, id)).await
+    }
+
+    async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listed<Delivery>, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.call("deliveries", move |owner| read::deliveries(&owner.connection, &filter, &page)).await
+    }
+
+    async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        let id = *id;
+        self.call("attempts", move |owner| read::attempts(&owner.connection, id)).await
+    }
+
+    async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError> {
+        let id = *id;
+        self.call("retry", move |owner| owner.retry(id, now)).await
+    }
+}

@@ -1,0 +1,189 @@
+//! Between SQLite's values and the model's. The only place that knows the numbers behind the words.
+
+use bytes::Bytes;
+use rusqlite::Row;
+
+use super::fault::Trouble;
+use crate::clock::Millis;
+use crate::model::{Attempt, DeadReason, Delivery, DeliveryId, Event, EventId, Failure, Outcome, Status};
+
+/// The latest moment that can be kept.
+const LAST: u64 = i64::MAX.unsigned_abs();
+
+/// A moment as it will be read again.
+pub(super) fn kept(moment: Millis) -> Millis {
+    Millis(moment.0.min(LAST))
+}
+
+/// A moment as a column.
+pub(super) fn moment(moment: Millis) -> i64 {
+    i64::try_from(moment.0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn read_moment(row: &Row<'_>, column: &str) -> Result<Millis, Trouble> {
+    Ok(Millis(read_count(row, column)?))
+}
+
+pub(super) fn read_count(row: &Row<'_>, column: &str) -> Result<u64, Trouble> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
+}
+
+pub(super) fn read_u32(row: &Row<'_>, column: &str) -> Result<u32, Trouble> {
+    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX))
+}
+
+pub(super) fn read_delivery_id(row: &Row<'_>, column: &str) -> Result<DeliveryId, Trouble> {
+    Ok(DeliveryId::from_bytes(row.get(column)?))
+}
+
+pub(super) fn read_event_id(row: &Row<'_>, column: &str) -> Result<EventId, Trouble> {
+    Ok(EventId::from_bytes(row.get(column)?))
+}
+
+/// A text that was a checked type when it was written.
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    row: &Row<'_>,
+    column: &str,
+    what: &'static str,
+) -> Result<T, Trouble> {
+    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    text.parse().map_err(|why: T::Err| Trouble::Unreadable { what, why: why.to_string() })
+}
+
+/// A status as `deliveries.state`.
+pub(super) const fn state(status: Status) -> i64 {
+    match status {
+        Status::Pending => 0,
+        Status::Delivered => 1,
+        Status::Dead(DeadReason::Exhausted) => 2,
+        Status::Dead(DeadReason::Gone) => 3,
+        Status::Dead(DeadReason::EndpointDeleted) => 4,
+    }
+}
+
+/// Every state there is, and those that a listing of `status` asks for: `Dead` with any reason is all of the dead.
+pub(super) const fn states(status: Option<Status>) -> &'static [i64] {
+    match status {
+        None => &[0, 1, 2, 3, 4],
+        Some(Status::Pending) => &[0],
+        Some(Status::Delivered) => &[1],
+        Some(Status::Dead(_)) => &[2, 3, 4],
+    }
+}
+
+pub(super) fn read_status(row: &Row<'_>) -> Result<Status, Trouble> {
+    match row.get::<_, i64>("state")? {
+        0 => Ok(Status::Pending),
+        1 => Ok(Status::Delivered),
+        2 => Ok(Status::Dead(DeadReason::Exhausted)),
+        3 => Ok(Status::Dead(DeadReason::Gone)),
+        4 => Ok(Status::Dead(DeadReason::EndpointDeleted)),
+        other => Err(Trouble::Unreadable { what: "deliveries.state", why: format!("no state is {other}") }),
+    }
+}
+
+/// An outcome as `attempts.outcome`.
+pub(super) fn outcome(outcome: Outcome) -> i64 {
+    match outcome {
+        Outcome::Answered(status) => status.into(),
+        Outcome::Failed(Failure::Egress) => -1,
+        Outcome::Failed(Failure::Dns) => -2,
+        Outcome::Failed(Failure::Connect) => -3,
+        Outcome::Failed(Failure::Tls) => -4,
+        Outcome::Failed(Failure::Timeout) => -5,
+        Outcome::Failed(Failure::Protocol) => -6,
+        Outcome::Failed(Failure::Unsendable) => -7,
+    }
+}
+
+fn outcome_of(number: i64) -> Option<Outcome> {
+    match number {
+        -1 => Some(Outcome::Failed(Failure::Egress)),
+        -2 => Some(Outcome::Failed(Failure::Dns)),
+        -3 => Some(Outcome::Failed(Failure::Connect)),
+        -4 => Some(Outcome::Failed(Failure::Tls)),
+        -5 => Some(Outcome::Failed(Failure::Timeout)),
+        -6 => Some(Outcome::Failed(Failure::Protocol)),
+        -7 => Some(Outcome::Failed(Failure::Unsendable)),
+        status => u16::try_from(status).ok().map(Outcome::Answered),
+    }
+}
+
+/// The columns that [`read_event`] reads.
+pub(super) const EVENT_COLUMNS: &str =
+    "id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, payload";
+
+pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
+    Ok(Event {
+        id: read_event_id(row, "id")?,
+        tenant: parsed(row, "tenant", "events.tenant")?,
+        event_type: parsed(row, "event_type", "events.event_type")?,
+        payload: Bytes::from(row.get::<_, Vec<u8>>("payload")?),
+        content_type: row.get("content_type")?,
+        source: row.get("source")?,
+        request_id: row.get("request_id")?,
+        traceparent: row.get("traceparent")?,
+        accepted_at: read_moment(row, "accepted_at")?,
+    })
+}
+
+/// What [`read_delivery`] reads, but for the condition.
+pub(super) const SELECT_DELIVERY: &str = "SELECT d.id, e.id AS event_id, e.event_type, n.id AS endpoint_id, n.tenant, \
+     d.state, d.attempts, d.due, e.accepted_at, d.updated_at \
+     FROM deliveries d JOIN events e ON e.seq = d.event JOIN endpoints n ON n.slot = d.endpoint";
+
+pub(super) fn read_delivery(row: &Row<'_>) -> Result<Delivery, Trouble> {
+    let status = read_status(row)?;
+    let due = read_moment(row, "due")?;
+    Ok(Delivery {
+        id: read_delivery_id(row, "id")?,
+        event_id: read_event_id(row, "event_id")?,
+        event_type: parsed(row, "event_type", "events.event_type")?,
+        endpoint_id: parsed(row, "endpoint_id", "endpoints.id")?,
+        tenant: parsed(row, "tenant", "endpoints.tenant")?,
+        status,
+        attempts: read_u32(row, "attempts")?,
+        next_attempt_at: (status == Status::Pending).then_some(due),
+        created_at: read_moment(row, "accepted_at")?,
+        updated_at: read_moment(row, "updated_at")?,
+    })
+}
+
+pub(super) fn read_attempt(row: &Row<'_>) -> Result<Attempt, Trouble> {
+    let number: i64 = row.get("outcome")?;
+    let outcome = outcome_of(number).ok_or_else(|| Trouble::Unreadable {
+        what: "attempts.outcome",
+        why: format!("no outcome is {number}"),
+    })?;
+    Ok(Attempt {
+        number: read_u32(row, "number")?,
+        started_at: read_moment(row, "started_at")?,
+        duration_ms: read_u32(row, "duration_ms")?,
+        outcome,
+        response: row.get("response")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_read_as_it_was_written() {
+        let failures = [
+            Failure::Egress,
+            Failure::Dns,
+            Failure::Connect,
+            Failure::Tls,
+            Failure::Timeout,
+            Failure::Protocol,
+            Failure::Unsendable,
+        ];
+        let answers = [0, 200, 599, u16::MAX].map(Outcome::Answered);
+        for expected in failures.map(Outcome::Failed).into_iter().chain(answers) {
+            assert_eq!(outcome_of(outcome(expected)), Some(expected), "{expected:?}");
+        }
+        assert_eq!(outcome_of(-8), None);
+        assert_eq!(outcome_of(70_000), None);
+    }
+}

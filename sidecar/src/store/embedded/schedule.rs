@@ -1,0 +1,265 @@
+//! Who is tried next: every pending delivery's place, every lease, and whose turn it is. Pure: it is told `now`, holds
+//! no payload and no file, and is rebuilt from the ledger at any time.
+//!
+//! Every endpoint has a [`Lane`]. A lane that may be served stands either among the *ready*, in order of its last
+//! turn, or among the *waiting*, by the moment it becomes ready. Serving takes one delivery and sends the lane to the
+//! back, so that a thousand waiting for one endpoint cost another one turn. All verbs are logarithmic.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::lane::{Lane, Place, Rules};
+use crate::clock::Millis;
+use crate::model::{DeliveryId, Next};
+use crate::store::breaker::Admit;
+use crate::store::{BreakerSettings, BreakerState};
+
+/// An endpoint's number in this store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot(pub(super) i64);
+
+/// What the schedule remembers of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) slot: Slot,
+    pub(super) token: u64,
+    /// Since when it has been due: where it goes back to when the lease is lost.
+    pub(super) due: Millis,
+    pub(super) ends_at: Millis,
+    /// Whether it is the one that decides a half-open breaker.
+    pub(super) probe: bool,
+}
+
+/// A delivery that was taken, and under what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) delivery: DeliveryId,
+    pub(super) held: Held,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It was made.
+    Attempted {
+        /// Whether the subscriber has the event.
+        success: bool,
+        /// What becomes of the delivery.
+        next: Next,
+    },
+    /// It was not made.
+    Returned,
+}
+
+/// One lane's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LaneCount {
+    pub(super) breaker: BreakerState,
+    pub(super) pending: u64,
+    pub(super) in_flight: u32,
+}
+
+/// The order of everything pending.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    breaker: BreakerSettings,
+    lanes: HashMap<Slot, Lane>,
+    ready: BTreeSet<(u64, Slot)>,
+    waiting: BTreeSet<(Millis, Slot)>,
+    leases: HashMap<DeliveryId, Held>,
+    ends: BTreeSet<(Millis, DeliveryId)>,
+    pending: u64,
+    turns: u64,
+    tokens: u64,
+}
+
+impl Schedule {
+    /// An empty one. `first_token`: where tokens begin; another one at every start, so that no lease of an earlier
+    /// life is ever taken for a present one.
+    pub(super) fn new(breaker: BreakerSettings, first_token: u64) -> Self {
+        Self {
+            breaker,
+            lanes: HashMap::new(),
+            ready: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            leases: HashMap::new(),
+            ends: BTreeSet::new(),
+            pending: 0,
+            turns: 0,
+            tokens: first_token,
+        }
+    }
+
+    /// Deliveries pending, waiting or in an attempt.
+    pub(super) const fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// One lane's figures; `None` when there is no such lane.
+    pub(super) fn count(&self, slot: Slot) -> Option<LaneCount> {
+        let lane = self.lanes.get(&slot)?;
+        let (breaker, pending, in_flight) = (lane.breaker.state(), lane.pending(), lane.in_flight);
+        Some(LaneCount { breaker, pending, in_flight })
+    }
+
+    /// Opens a lane, or gives it other rules.
+    pub(super) fn open(&mut self, slot: Slot, rules: Rules, now: Millis) {
+        self.lanes.entry(slot).or_insert_with(|| Lane::new(rules)).obey(rules);
+        self.place(slot, now);
+    }
+
+    /// Closes a lane: everything in it is forgotten, leases too.
+    pub(super) fn close(&mut self, slot: Slot) {
+        self.displace(slot);
+        let Some(lane) = self.lanes.remove(&slot) else { return };
+        self.pending = self.pending.saturating_sub(lane.pending());
+        let lost: Vec<_> = self.leases.extract_if(|_, held| held.slot == slot).collect();
+        for (delivery, held) in lost {
+            self.ends.remove(&(held.ends_at, delivery));
+        }
+    }
+
+    /// A delivery becomes pending, due at `due`. Without a lane it is not taken in.
+    pub(super) fn push(&mut self, slot: Slot, due: Millis, delivery: DeliveryId, now: Millis) {
+        let Some(lane) = self.lanes.get_mut(&slot) else { return };
+        if lane.due.insert((due, delivery)) {
+            self.pending = self.pending.saturating_add(1);
+            self.place(slot, now);
+        }
+    }
+
+    /// A delivery that waits since or until `due` is no longer pending. `false`: it does not wait.
+    pub(super) fn remove(&mut self, slot: Slot, due: Millis, delivery: DeliveryId, now: Millis) -> bool {
+        let waited = self.lanes.get_mut(&slot).is_some_and(|lane| lane.due.remove(&(due, delivery)));
+        if waited {
+            self.pending = self.pending.saturating_sub(1);
+            self.place(slot, now);
+        }
+        waited
+    }
+
+    /// The lease under which `delivery` is in an attempt.
+    pub(super) fn held(&self, delivery: DeliveryId) -> Option<Held> {
+        self.leases.get(&delivery).copied()
+    }
+
+    /// Leases one due delivery to whoever has waited longest for its turn. `None`: nothing may be tried at `now`.
+    pub(super) fn take(&mut self, now: Millis, grace: Duration) -> Option<Grant> {
+        self.ripen(now);
+        // A lane that is not ready after all (the clock went back) is not put among the ready again: this ends.
+        while let Some((_, slot)) = self.ready.pop_first() {
+            if let Some(grant) = self.serve(slot, now, grace) {
+                return Some(grant);
+            }
+        }
+        None
+    }
+
+    /// The earliest moment at which [`Self::take`] may answer something, or a lease ends, if nothing else happens.
+    pub(super) fn next(&self) -> Option<Millis> {
+        let ready = self.ready.first().and_then(|(_, slot)| self.lanes.get(slot)?.ready_at());
+        let waiting = self.waiting.first().map(|(moment, _)| *moment);
+        let ending = self.ends.first().map(|(moment, _)| *moment);
+        [ready, waiting, ending].into_iter().flatten().min()
+    }
+
+    /// Takes in how an attempt ended. The lease must be [`Self::held`].
+    pub(super) fn settle(&mut self, delivery: DeliveryId, ending: Ending, now: Millis) {
+        let Some(held) = self.release(delivery) else { return };
+        let Some(lane) = self.lanes.get_mut(&held.slot) else { return };
+        let again = match ending {
+            Ending::Attempted { success, next } => {
+                lane.breaker = lane.breaker.record(held.probe, success, now, self.breaker);
+                match next {
+                    Next::RetryAt(due) => Some(due),
+                    Next::Delivered | Next::Dead(_) => None,
+                }
+            }
+            Ending::Returned => {
+                lane.breaker = lane.breaker.forgo(held.probe, now);
+                Some(held.due)
+            }
+        };
+        match again {
+            Some(due) => drop(lane.due.insert((due, delivery))),
+            None => self.pending = self.pending.saturating_sub(1),
+        }
+        self.place(held.slot, now);
+    }
+
+    /// Takes back every lease that has ended; answers how many.
+    pub(super) fn reclaim(&mut self, now: Millis) -> u64 {
+        let mut reclaimed = 0;
+        while let Some((_, delivery)) = self.ends.first().copied().filter(|(end, _)| *end <= now) {
+            self.settle(delivery, Ending::Returned, now);
+            reclaimed += 1;
+        }
+        reclaimed
+    }
+
+    /// Moves the lanes whose moment has come to the ready ones.
+    fn ripen(&mut self, now: Millis) {
+        while let Some((_, slot)) = self.waiting.first().copied().filter(|(moment, _)| *moment <= now) {
+            self.place(slot, now);
+        }
+    }
+
+    fn serve(&mut self, slot: Slot, now: Millis, grace: Duration) -> Option<Grant> {
+        let lane = self.lanes.get_mut(&slot)?;
+        lane.place = Place::Nowhere;
+        if lane.ready_at().is_none_or(|moment| moment > now) {
+            self.place(slot, now);
+            return None;
+        }
+        let ends_at = now.plus(lane.rules.timeout).plus(grace);
+        let (breaker, admit) = lane.breaker.admit(now, ends_at);
+        let (due, delivery) = lane.due.pop_first()?;
+        self.turns += 1;
+        lane.turn = self.turns;
+        lane.breaker = breaker;
+        lane.in_flight += 1;
+        lane.pace.spend(now);
+        self.tokens = self.tokens.wrapping_add(1);
+        let held = Held { slot, token: self.tokens, due, ends_at, probe: admit == Admit::Probe };
+        self.leases.insert(delivery, held);
+        self.ends.insert((ends_at, delivery));
+        self.place(slot, now);
+        Some(Grant { delivery, held })
+    }
+
+    fn release(&mut self, delivery: DeliveryId) -> Option<Held> {
+        let held = self.leases.remove(&delivery)?;
+        self.ends.remove(&(held.ends_at, delivery));
+        if let Some(lane) = self.lanes.get_mut(&held.slot) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+        }
+        Some(held)
+    }
+
+    /// Puts a lane where it belongs at `now`.
+    fn place(&mut self, slot: Slot, now: Millis) {
+        let Some(lane) = self.lanes.get_mut(&slot) else { return };
+        let (from, to) = (lane.place, lane.belongs(now));
+        if from == to {
+            return;
+        }
+        self.displace(slot);
+        match to {
+            Place::Nowhere => {}
+            Place::Ready(turn) => drop(self.ready.insert((turn, slot))),
+            Place::Waiting(moment) => drop(self.waiting.insert((moment, slot))),
+        }
+        if let Some(lane) = self.lanes.get_mut(&slot) {
+            lane.place = to;
+        }
+    }
+
+    fn displace(&mut self, slot: Slot) {
+        let Some(lane) = self.lanes.get_mut(&slot) else { return };
+        match std::mem::replace(&mut lane.place, Place::Nowhere) {
+            Place::Nowhere => {}
+            Place::Ready(turn) => drop(self.ready.remove(&(turn, slot))),
+            Place::Waiting(moment) => drop(self.waiting.remove(&(moment, slot))),
+        }
+    }
+}

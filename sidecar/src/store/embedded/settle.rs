@@ -1,0 +1,133 @@
+//! Writes what came of attempts, and what a person makes of a delivery by hand.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, params};
+
+use super::changes::{Changes, Effect};
+use super::fault::Trouble;
+use super::registry::Registry;
+use super::rows::{SELECT_DELIVERY, kept, moment, outcome, read_delivery, read_moment, state};
+use super::schedule::{Ending, Schedule};
+use crate::clock::Millis;
+use crate::model::{Attempt, Delivery, DeliveryId, Next, Status};
+use crate::store::{Report, Settled, Settlement};
+
+/// How many of a delivery's attempts are remembered.
+pub(super) const ATTEMPTS_KEPT: u32 = 100;
+
+/// Settles in order. `ended`: leases that the same transaction has settled before; the schedule does not know yet.
+pub(super) fn settle(
+    connection: &Connection,
+    schedule: &Schedule,
+    ended: &mut HashSet<DeliveryId>,
+    settlements: &[Settlement],
+    now: Millis,
+) -> Result<(Vec<Settled>, Changes), Trouble> {
+    let mut changes = Changes::default();
+    let mut answers = Vec::with_capacity(settlements.len());
+    for Settlement { delivery, token, report } in settlements {
+        let held = schedule.held(*delivery).is_some_and(|held| held.token == *token);
+        if !held || !ended.insert(*delivery) {
+            answers.push(Settled::LeaseLost);
+            continue;
+        }
+        let ending = match report {
+            Report::Returned => Ending::Returned,
+            Report::Attempted { attempt, next } => {
+                record(connection, *delivery, attempt, *next, now, &mut changes)?
+            }
+        };
+        changes.effects.push(Effect::End { delivery: *delivery, ending });
+        answers.push(Settled::Recorded);
+    }
+    Ok((answers, changes))
+}
+
+fn record(
+    connection: &Connection,
+    delivery: DeliveryId,
+    attempt: &Attempt,
+    next: Next,
+    now: Millis,
+    changes: &mut Changes,
+) -> Result<Ending, Trouble> {
+    let (status, due) = match next {
+        Next::Delivered => (Status::Delivered, now),
+        Next::RetryAt(due) => (Status::Pending, due),
+        Next::Dead(reason) => (Status::Dead(reason), now),
+    };
+    changes.sums.count(status, 1);
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = ?2, attempts = attempts + 1, step = step + 1, due = ?3, updated_at = ?4 \
+         WHERE id = ?1",
+    )?;
+    update.execute(params![delivery.as_bytes(), state(status), moment(due), moment(now)])?;
+    remember(connection, delivery, attempt)?;
+    let next = if let Next::RetryAt(due) = next { Next::RetryAt(kept(due)) } else { next };
+    Ok(Ending::Attempted { success: attempt.outcome.is_success(), next })
+}
+
+fn remember(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> Result<(), Trouble> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (delivery, number, started_at, duration_ms, outcome, response) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    insert.execute(params![
+        delivery.as_bytes(),
+        attempt.number,
+        moment(attempt.started_at),
+        attempt.duration_ms,
+        outcome(attempt.outcome),
+        attempt.response,
+    ])?;
+    if let Some(oldest) = attempt.number.checked_sub(ATTEMPTS_KEPT).filter(|oldest| *oldest > 0) {
+        let mut delete =
+            connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?1 AND number <= ?2")?;
+        delete.execute(params![delivery.as_bytes(), oldest])?;
+    }
+    Ok(())
+}
+
+/// What retrying by hand goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hand<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) registry: &'a Registry,
+    pub(super) schedule: &'a Schedule,
+    pub(super) max_pending: u64,
+}
+
+/// Makes a delivery due at `now` with a fresh schedule, unless it is in an attempt or has nowhere to go.
+pub(super) fn retry(
+    hand: Hand<'_>,
+    id: DeliveryId,
+    now: Millis,
+) -> Result<(Option<Delivery>, Changes), Trouble> {
+    let mut changes = Changes::default();
+    let Some((delivery, due)) = find(hand.connection, id)? else { return Ok((None, changes)) };
+    let entry = hand.registry.get(&delivery.endpoint_id);
+    let home = entry.filter(|entry| entry.endpoint.tenant == delivery.tenant).map(|entry| entry.slot);
+    let Some(slot) = home.filter(|_| hand.schedule.held(id).is_none()) else {
+        return Ok((Some(delivery), changes));
+    };
+    let (pending, max_pending) = (hand.schedule.pending(), hand.max_pending);
+    if delivery.status != Status::Pending && pending >= max_pending {
+        return Err(Trouble::PendingFull { pending, max_pending });
+    }
+    let mut update = hand.connection.prepare_cached(
+        "UPDATE deliveries SET state = 0, step = 0, due = ?2, updated_at = ?2 WHERE id = ?1",
+    )?;
+    update.execute(params![id.as_bytes(), moment(now)])?;
+    changes.sums.count(delivery.status, -1);
+    changes.effects.push(Effect::Move { slot, from: due, to: kept(now), delivery: id });
+    let (status, next_attempt_at) = (Status::Pending, Some(kept(now)));
+    Ok((Some(Delivery { status, next_attempt_at, updated_at: kept(now), ..delivery }), changes))
+}
+
+/// A delivery and the moment it is or was due.
+fn find(connection: &Connection, id: DeliveryId) -> Result<Option<(Delivery, Millis)>, Trouble> {
+    let mut select = connection.prepare_cached(&format!("{SELECT_DELIVERY} WHERE d.id = ?1"))?;
+    let mut rows = select.query([id.as_bytes()])?;
+    rows.next()?.map(|row| Ok((read_delivery(row)?, read_moment(row, "due")?))).transpose()
+}

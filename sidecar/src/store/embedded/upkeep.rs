@@ -1,0 +1,124 @@
+//! What is done by itself and seldom: the registry's writes, retrying by hand, reclaiming and forgetting.
+
+use std::sync::Arc;
+
+use super::changes::Changes;
+use super::fault::Trouble;
+use super::lane::Rules;
+use super::owner::Owner;
+use super::registry;
+use super::schedule::Slot;
+use super::settle::{Hand, retry};
+use super::trim::{BATCH, Horizon, bury, trim};
+use crate::clock::Millis;
+use crate::model::{DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Status};
+use crate::store::{Census, Health, Maintained, Put};
+
+/// What one round of upkeep did, and whether another one would find more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    pub(super) did: Maintained,
+    pub(super) more: bool,
+}
+
+impl Owner {
+    /// Writes an endpoint if `put` allows it.
+    pub(super) fn put(&mut self, endpoint: &Endpoint, put: Put) -> Result<bool, Trouble> {
+        if !self.registry.allows(endpoint, put) {
+            return Ok(false);
+        }
+        // Only for placing what waits; a take looks again by its own clock.
+        let now = endpoint.updated_at;
+        let slot = self.change(now, |owner| {
+            let slot = registry::write(&owner.connection, endpoint)?;
+            // A name that comes back while its former bearer is being buried: that one's deliveries are dead first.
+            let most = if owner.burying.contains(&slot) { u32::MAX } else { 0 };
+            Ok((slot, owner.bury(slot, now, most)?.0))
+        })?;
+        self.burying.remove(&slot);
+        self.registry.insert(slot, Arc::new(endpoint.clone()));
+        self.schedule.open(slot, Rules::from(endpoint), now);
+        self.wake_if_sooner(now);
+        Ok(true)
+    }
+
+    /// Deletes an endpoint and buries the first of its pending deliveries. `None`: not there; else its slot, and
+    /// whether [`Self::bury_more`] is to be called.
+    pub(super) fn delete(&mut self, id: &EndpointId, now: Millis) -> Result<Option<(Slot, bool)>, Trouble> {
+        let Some(slot) = self.registry.get(id).map(|entry| entry.slot) else { return Ok(None) };
+        let more = self.change(now, |owner| {
+            registry::mark_deleted(&owner.connection, slot)?;
+            let (changes, more) = owner.bury(slot, now, BATCH)?;
+            Ok((more, changes))
+        })?;
+        self.registry.remove(id);
+        self.schedule.close(slot);
+        if more {
+            self.burying.insert(slot);
+        }
+        Ok(Some((slot, more)))
+    }
+
+    /// Buries some more of a deleted endpoint's deliveries; answers whether there may still be others.
+    pub(super) fn bury_more(&mut self, slot: Slot, now: Millis) -> Result<bool, Trouble> {
+        if !self.burying.contains(&slot) {
+            return Ok(false);
+        }
+        let more = self.change(now, |owner| {
+            let (changes, more) = owner.bury(slot, now, BATCH)?;
+            Ok((more, changes))
+        })?;
+        if !more {
+            self.burying.remove(&slot);
+        }
+        Ok(more)
+    }
+
+    /// Makes a delivery due by hand.
+    pub(super) fn retry(&mut self, id: DeliveryId, now: Millis) -> Result<Option<Delivery>, Trouble> {
+        self.change(now, |owner| {
+            let (connection, registry, schedule) = (&owner.connection, &owner.registry, &owner.schedule);
+            let max_pending = owner.settings.max_pending;
+            retry(Hand { connection, registry, schedule, max_pending }, id, now)
+        })
+    }
+
+    /// Takes ended leases back and does a bounded part of the forgetting.
+    pub(super) fn tend(&mut self, now: Millis) -> Result<Round, Trouble> {
+        let reclaimed = self.schedule.reclaim(now);
+        if reclaimed > 0 {
+            self.wake_if_sooner(now);
+        }
+        let half_buried = self.burying.first().copied();
+        let burying = half_buried.map_or(Ok(false), |slot| self.bury_more(slot, now))?;
+        let horizon = Horizon::due(&self.settings, now);
+        let trimmed = self.change(now, |owner| {
+            let (trimmed, sums) = trim(&owner.connection, horizon)?;
+            Ok((trimmed, Changes { sums, ..Changes::default() }))
+        })?;
+        Ok(Round { did: Maintained { reclaimed, trimmed }, more: burying || trimmed >= u64::from(BATCH) })
+    }
+
+    /// Sums and conditions.
+    pub(super) fn census(&self) -> Census {
+        let health = |slot, endpoint: &Endpoint| {
+            let count = self.schedule.count(slot)?;
+            let (breaker, pending, in_flight) = (count.breaker, count.pending, count.in_flight);
+            Some(Health { endpoint: endpoint.id.clone(), breaker, pending, in_flight })
+        };
+        Census {
+            pending: self.schedule.pending(),
+            delivered: u64::try_from(self.sums.delivered).unwrap_or_default(),
+            dead: u64::try_from(self.sums.dead).unwrap_or_default(),
+            endpoints: self.registry.iter().filter_map(|entry| health(entry.slot, &entry.endpoint)).collect(),
+        }
+    }
+
+    fn bury(&self, slot: Slot, now: Millis, most: u32) -> Result<(Changes, bool), Trouble> {
+        let mut changes = Changes::default();
+        let buried = bury(&self.connection, slot, now, most)?;
+        let count = i64::try_from(buried).unwrap_or(i64::MAX);
+        changes.sums.count(Status::Dead(DeadReason::EndpointDeleted), count);
+        Ok((changes, u32::try_from(buried).is_ok_and(|buried| buried >= most)))
+    }
+}

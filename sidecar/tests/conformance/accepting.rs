@@ -1,0 +1,192 @@
+//! What accept promises: once, to whom it belongs, all or nothing, to the byte.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookgate_sidecar::model::{Endpoint, Event};
+use hookgate_sidecar::store::{DeliveryFilter, Page, StoreFault, StoreSettings};
+
+use tokio::task::JoinSet;
+
+use crate::fixture::*;
+use crate::subject::Subject;
+
+pub async fn a_known_key_answers_the_first_result(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let first = store.accept(&[offer(event(at(0)), &["k1", "k2"])], at(0)).await.unwrap()[0];
+    assert!(!first.duplicate && first.deliveries == 1, "{first:?}");
+    put(&*store, &endpoint("b")).await;
+    let table = [
+        ("its first key", event(at(1)), vec!["k1"], true),
+        ("its last key", event(at(1)), vec!["k2"], true),
+        ("one known key among new ones", event(at(1)), vec!["k3", "k2", "k4"], true),
+        ("a key that begins like a known one", event(at(1)), vec!["k"], false),
+        ("no key at all", event(at(1)), vec![], false),
+        ("another tenant's same key", event_of("other", at(1)), vec!["k1"], false),
+    ];
+    for (promise, event, keys, duplicate) in table {
+        let id = event.id;
+        let answer = store.accept(&[offer(event, &keys)], at(1)).await.unwrap()[0];
+        assert_eq!(answer.duplicate, duplicate, "{promise}");
+        assert_eq!(answer.id, if duplicate { first.id } else { id }, "{promise}");
+        assert_eq!(
+            answer.deliveries == 1,
+            duplicate,
+            "{promise}: a duplicate has the first one's deliveries"
+        );
+        assert_eq!(
+            store.event(&id).await.unwrap().is_some(),
+            !duplicate,
+            "{promise}: a duplicate is not written"
+        );
+    }
+}
+
+pub async fn a_duplicate_inside_one_batch_counts_once(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let offers = [
+        offer(event(at(0)), &["same"]),
+        offer(event(at(0)), &["other"]),
+        offer(event(at(0)), &["fresh", "same"]),
+    ];
+    let answers = store.accept(&offers, at(0)).await.unwrap();
+    let duplicates: Vec<bool> = answers.iter().map(|answer| answer.duplicate).collect();
+    assert_eq!(duplicates, [false, false, true]);
+    assert_eq!(answers[2].id, answers[0].id, "the first one's result");
+    assert_eq!(answers[2].deliveries, 1);
+    assert_eq!(store.census().await.unwrap().pending, 2);
+}
+
+pub async fn a_batch_over_max_pending_writes_nothing(subject: &impl Subject) {
+    let store = subject.open(StoreSettings { max_pending: 3, ..StoreSettings::default() }).await;
+    put(&*store, &endpoint("a")).await;
+    accept(&*store, 1, at(0)).await;
+    let batch = [offer(event(at(1)), &["k1"]), offer(event(at(1)), &["k2"]), offer(event(at(1)), &["k3"])];
+    let refused = store.accept(&batch, at(1)).await.unwrap_err();
+    assert_eq!((refused.operation, refused.fault), ("accept", StoreFault::Full));
+    assert_eq!(store.census().await.unwrap().pending, 1);
+    for offer in &batch {
+        assert_eq!(store.event(&offer.event.id).await.unwrap(), None, "no event is written");
+    }
+    let answers = store.accept(&batch[..2], at(1)).await.unwrap();
+    assert!(answers.iter().all(|answer| !answer.duplicate), "no key was remembered: {answers:?}");
+    assert_eq!(store.census().await.unwrap().pending, 3, "the limit itself can be reached");
+    let known = store.accept(&batch[..1], at(2)).await.unwrap();
+    assert!(known[0].duplicate, "a full store still knows what it has");
+}
+
+pub async fn room_comes_back_with_every_finished_delivery(subject: &impl Subject) {
+    let store = subject.open(StoreSettings { max_pending: 2, ..StoreSettings::default() }).await;
+    put(&*store, &endpoint("a")).await;
+    accept(&*store, 2, at(0)).await;
+    assert_eq!(store.accept(&[offer(event(at(1)), &[])], at(1)).await.unwrap_err().fault, StoreFault::Full);
+    let leases = leases(&*store, at(1), 1).await;
+    settle(&*store, succeeded(&leases[0], at(1)), at(1)).await;
+    accept(&*store, 1, at(2)).await;
+    assert_eq!(store.accept(&[offer(event(at(3)), &[])], at(3)).await.unwrap_err().fault, StoreFault::Full);
+}
+
+pub async fn an_event_goes_to_the_matching_endpoints_of_its_tenant(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    let globs = |globs: &[&str]| globs.iter().map(|glob| glob.parse().unwrap()).collect::<Vec<_>>();
+    let endpoints = [
+        ("all", Endpoint { event_types: globs(&["*"]), ..endpoint("all") }, true),
+        ("orders", Endpoint { event_types: globs(&["user.*", "order.*"]), ..endpoint("orders") }, true),
+        ("users", Endpoint { event_types: globs(&["user.*"]), ..endpoint("users") }, false),
+        ("disabled", Endpoint { enabled: false, ..endpoint("disabled") }, false),
+        ("foreign", Endpoint { tenant: tenant("other"), ..endpoint("foreign") }, false),
+    ];
+    for (_, endpoint, _) in &endpoints {
+        put(&*store, endpoint).await;
+    }
+    let answer = accept(&*store, 1, at(0)).await[0];
+    assert_eq!(answer.deliveries, 2);
+    let deliveries = deliveries_of(&*store, answer.id).await;
+    for (name, endpoint, expected) in &endpoints {
+        let got = deliveries.iter().filter(|delivery| delivery.endpoint_id == endpoint.id).count();
+        assert_eq!(got, usize::from(*expected), "{name}");
+    }
+    let foreign = store.accept(&[offer(event_of("other", at(0)), &[])], at(0)).await.unwrap()[0];
+    assert_eq!(deliveries_of(&*store, foreign.id).await[0].endpoint_id, endpoint_id("foreign"));
+}
+
+pub async fn an_event_nobody_wants_is_kept_and_known(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    let answer = store.accept(&[offer(event(at(0)), &["k"])], at(0)).await.unwrap()[0];
+    assert_eq!((answer.deliveries, answer.duplicate), (0, false));
+    assert!(store.event(&answer.id).await.unwrap().is_some());
+    let again = store.accept(&[offer(event(at(1)), &["k"])], at(1)).await.unwrap()[0];
+    assert_eq!((again.id, again.deliveries, again.duplicate), (answer.id, 0, true));
+}
+
+pub async fn an_idempotency_window_ends(subject: &impl Subject) {
+    let window = Duration::from_secs(10);
+    let store = subject.open(StoreSettings { idempotency_window: window, ..StoreSettings::default() }).await;
+    let mut ids = Vec::new();
+    let table = [("new", 0, false), ("one before its end", 9_999, true), ("at its end", 10_000, false)];
+    let again = [("the new one is remembered in turn", 10_001, true), ("until it ends", 20_000, false)];
+    for (promise, ms, duplicate) in table.into_iter().chain(again) {
+        store.maintain(at(ms)).await.unwrap();
+        let answer = store.accept(&[offer(event(at(ms)), &["k"])], at(ms)).await.unwrap()[0];
+        assert_eq!(answer.duplicate, duplicate, "{promise}");
+        ids.push(answer.id);
+    }
+    assert!(ids[0] == ids[1] && ids[1] != ids[2] && ids[2] == ids[3], "{ids:?}");
+}
+
+pub async fn one_key_offered_at_once_by_many_is_accepted_once(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..32 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { store.accept(&[offer(event(at(0)), &["same"])], at(0)).await.unwrap()[0] });
+    }
+    let answers = tasks.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| !answer.duplicate).count(), 1);
+    assert!(answers.iter().all(|answer| answer.id == answers[0].id && answer.deliveries == 1));
+    assert_eq!(store.census().await.unwrap().pending, 1);
+}
+
+pub async fn every_byte_and_field_of_an_event_is_kept(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let table = [
+        ("empty", Bytes::new()),
+        ("text", Bytes::from_static("{\"a\":\"é\"}".as_bytes())),
+        ("every byte, NUL and broken UTF-8", (0..=255_u8).collect()),
+        ("one MiB", (0..1 << 20).map(|n: u32| n.to_le_bytes()[n as usize % 3]).collect()),
+    ];
+    for (what, payload) in table {
+        let sent = Event {
+            payload,
+            content_type: "application/octet-stream; x=\"é\"".to_owned(),
+            source: Some("acme".to_owned()),
+            request_id: "req-é".to_owned(),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+            ..event(at(7))
+        };
+        store.accept(&[offer(sent.clone(), &[])], at(7)).await.unwrap();
+        assert_eq!(store.event(&sent.id).await.unwrap().as_ref(), Some(&sent), "{what}, looked up");
+        let lease = lease(&*store, at(7)).await;
+        assert_eq!(*lease.event, sent, "{what}, leased");
+        settle(&*store, succeeded(&lease, at(7)), at(7)).await;
+    }
+    let listed = store.events(None, &Page { cursor: None, limit: 10 }).await.unwrap();
+    assert_eq!(listed.data.len(), 4, "listed");
+}
+
+pub async fn an_accept_wakes_who_waits(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    assert_eq!(take(&*store, at(0), 1).await.next, None, "nothing will be due by itself");
+    hush(&*store);
+    accept(&*store, 1, at(1)).await;
+    woken(&*store, "an accept").await;
+    assert_eq!(leases(&*store, at(1), 1).await.len(), 1);
+    let listed = store.deliveries(&DeliveryFilter::default(), &first(10)).await.unwrap();
+    assert_eq!(listed.data.len(), 1);
+}

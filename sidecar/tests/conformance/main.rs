@@ -1,0 +1,109 @@
+//! The promises that every store must keep, run over all of them.
+//!
+//! A promise is an `async fn(&impl Subject)` in one of the files beside this one, and a name in the list below. `now`
+//! is always passed: no promise waits for a clock. A store joins with a [`Subject`] and one line of `conformance!`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail loudly")]
+#![allow(clippy::indexing_slicing, reason = "tests fail loudly")]
+#![allow(clippy::cognitive_complexity, reason = "a straight line of awaits and asserts counts as branches")]
+#![allow(unreachable_pub, missing_docs, reason = "a promise's name is its documentation")]
+
+mod accepting;
+mod durability;
+mod fixture;
+mod ledger;
+mod registry;
+mod settling;
+mod subject;
+mod taking;
+
+/// Every promise over one store.
+macro_rules! conformance {
+    ($store:ident, $subject:ty) => {
+        mod $store {
+            conformance!(@ $subject, accepting:
+                a_known_key_answers_the_first_result
+                a_duplicate_inside_one_batch_counts_once
+                a_batch_over_max_pending_writes_nothing
+                room_comes_back_with_every_finished_delivery
+                an_event_goes_to_the_matching_endpoints_of_its_tenant
+                an_event_nobody_wants_is_kept_and_known
+                an_idempotency_window_ends
+                one_key_offered_at_once_by_many_is_accepted_once
+                every_byte_and_field_of_an_event_is_kept
+                an_accept_wakes_who_waits
+            );
+            conformance!(@ $subject, taking:
+                a_lease_holds_all_that_an_attempt_needs
+                no_more_is_leased_than_there_is_room_for
+                one_delivery_is_never_leased_twice_at_once
+                an_endpoint_has_at_most_max_in_flight
+                an_endpoint_is_offered_no_more_than_its_rate_limit
+                a_disabled_endpoint_waits_and_an_enabled_one_wakes
+                a_backlog_does_not_delay_the_others
+                one_endpoint_is_served_in_order_of_due_time
+                next_tells_when_to_look_again
+                a_breaker_makes_deliveries_wait_and_costs_no_attempt
+                a_straggler_does_not_close_a_breaker
+            );
+            conformance!(@ $subject, settling:
+                a_success_delivers
+                a_retry_waits_until_its_moment
+                a_dead_letter_stays_dead
+                a_returned_lease_is_due_at_once_and_counts_nothing
+                an_ended_lease_is_reclaimed_once
+                a_late_result_changes_nothing
+                a_result_settled_twice_counts_once
+                results_are_answered_in_order
+                a_finished_attempt_frees_its_place_and_wakes
+                the_latest_hundred_attempts_are_kept
+                a_retry_by_hand_starts_a_fresh_schedule
+                a_retry_by_hand_leaves_an_attempt_alone
+                the_census_is_exact_at_every_step
+            );
+            conformance!(@ $subject, registry:
+                a_put_demands_what_it_says
+                another_tenants_endpoint_cannot_be_put
+                endpoints_are_paged_completely
+                a_deleted_endpoint_leaves_dead_letters
+                a_deleted_endpoints_name_can_be_used_again
+            );
+            conformance!(@ $subject, ledger:
+                what_is_not_there_is_none
+                events_are_paged_newest_first
+                deliveries_are_paged_by_every_filter
+                a_listing_is_stable_while_events_arrive
+                a_foreign_cursor_is_no_error
+                retention_trims_what_is_finished_and_nothing_else
+            );
+        }
+    };
+    (@ $subject:ty, $room:ident: $($promise:ident)*) => {
+        mod $room {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let subject = <$subject as crate::subject::Subject>::start().await;
+                    crate::$room::$promise(&subject).await;
+                }
+            )*
+        }
+    };
+}
+
+/// What a store that outlives its process promises besides.
+macro_rules! durability {
+    ($store:ident, $subject:ty) => {
+        mod $store {
+            conformance!(@ $subject, durability:
+                a_store_opened_again_has_everything
+                a_lease_from_before_is_lost_and_its_delivery_due
+                a_known_key_is_known_after_opening_again
+                a_disabled_endpoint_is_disabled_after_opening_again
+            );
+        }
+    };
+}
+
+conformance!(embedded_memory, crate::subject::Memory);
+conformance!(embedded_file, crate::subject::File);
+durability!(embedded_file_reopened, crate::subject::File);

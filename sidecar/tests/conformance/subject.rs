@@ -1,0 +1,44 @@
+//! The stores under test, each behind the same two verbs.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use hookgate_sidecar::store::embedded::{Embedded, Location};
+use hookgate_sidecar::store::{Store, StoreSettings};
+use tempfile::TempDir;
+
+/// A place where a store can be opened; nobody else uses it.
+pub trait Subject: Sized {
+    /// A new, empty place.
+    fn start() -> impl Future<Output = Self>;
+
+    /// Opens the store that is there. Drop the former one before opening again.
+    fn open(&self, settings: StoreSettings) -> impl Future<Output = Arc<dyn Store>>;
+}
+
+/// The embedded store in memory: every opening is a new one.
+pub struct Memory;
+
+impl Subject for Memory {
+    async fn start() -> Self {
+        Self
+    }
+
+    async fn open(&self, settings: StoreSettings) -> Arc<dyn Store> {
+        Arc::new(Embedded::open(Location::Memory, settings).unwrap())
+    }
+}
+
+/// The embedded store in a file of its own folder.
+pub struct File(TempDir);
+
+impl Subject for File {
+    async fn start() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    async fn open(&self, settings: StoreSettings) -> Arc<dyn Store> {
+        let path = self.0.path().join("hookgate.db");
+        Arc::new(Embedded::open(Location::File(path), settings).unwrap())
+    }
+}
