@@ -1,14 +1,43 @@
 //! A body as a value: not JSON is one problem, not this JSON another, and both say where.
 
-use serde::Deserialize;
+use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::Problem;
 
-/// Reads a JSON body.
+/// A JSON object. Left to itself serde takes an array of the fields' values as well.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// Reads a JSON body, which is an object.
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| problem(error.inner(), &error.path().to_string()))?;
     deserializer.end().map_err(|error| problem(&error, "."))?;
     Ok(value)
@@ -68,6 +97,7 @@ mod tests {
             ("{\n  \"url\" 1}", Problem::BadJson { line: 2, column: 9 }),
             ("{\"url\":\"u\"} x", Problem::BadJson { line: 1, column: 13 }),
             ("{}", field("url", "is missing")),
+            (r#"["u"]"#, field(".", "invalid type: sequence, expected an object")),
             (r#"{"url":1}"#, field("url", "invalid type: integer `1`, expected a string")),
             (
                 r#"{"url":"u","rate_limit":"secret"}"#,

@@ -46,8 +46,8 @@ pub enum Problem {
     NotFound,
     /// The path does not take this method.
     MethodNotAllowed {
-        /// Those it takes.
-        allow: &'static str,
+        /// Those it takes; `None` where the router says it.
+        allow: Option<&'static str>,
     },
     /// There is one of this id already.
     AlreadyExists,
@@ -118,7 +118,7 @@ impl Problem {
             Self::Unauthorized => "This needs the API key, as a bearer token.".to_owned(),
             Self::CrossSite => "Without an API key, only this machine's own clients may ask.".to_owned(),
             Self::NotFound => "There is nothing at this address.".to_owned(),
-            Self::MethodNotAllowed { allow } => format!("This address takes {allow}."),
+            Self::MethodNotAllowed { .. } => "This address does not take that method.".to_owned(),
             Self::AlreadyExists => "There is an endpoint with this id already.".to_owned(),
             Self::ReadOnly => {
                 "This endpoint is declared in the configuration file; change it there.".to_owned()
@@ -136,7 +136,7 @@ impl Problem {
         if let Some(seconds) = self.kind().retry_after_s {
             headers.push((RETRY_AFTER, seconds.into()));
         }
-        if let Self::MethodNotAllowed { allow } = self {
+        if let Self::MethodNotAllowed { allow: Some(allow) } = self {
             headers.push((ALLOW, HeaderValue::from_static(allow)));
         }
         if *self == Self::Unauthorized {

@@ -26,7 +26,7 @@ pub async fn sync(store: &dyn Store, declared: &[Declared], now: Millis) -> Resu
     for Declared(wanted) in declared {
         let found = store.endpoint(&wanted.id).await?;
         if let Some(endpoint) = change(found.as_ref(), wanted, now) {
-            store.put_endpoint(&endpoint, Put::Upsert).await?;
+            put(store, &endpoint, now).await?;
             done.written = done.written.saturating_add(1);
         }
     }
@@ -37,6 +37,15 @@ pub async fn sync(store: &dyn Store, declared: &[Declared], now: Millis) -> Resu
         }
     }
     Ok(done)
+}
+
+/// Writes an endpoint whoever has its id: what another tenant had under it is removed first.
+async fn put(store: &dyn Store, endpoint: &Endpoint, now: Millis) -> Result<(), StoreError> {
+    if !store.put_endpoint(endpoint, Put::Upsert).await? {
+        store.delete_endpoint(&endpoint.id, now).await?;
+        store.put_endpoint(endpoint, Put::Upsert).await?;
+    }
+    Ok(())
 }
 
 /// What to write so that the store has what is wanted; `None` when it has.

@@ -53,7 +53,7 @@ pub fn router(state: AdminState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), guard))
         .merge(health::routes())
         .fallback(|| async { Problem::NotFound })
-        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed { allow: "other methods" } })
+        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed { allow: None } })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(state.clone(), finish))
         .layer(from_fn_with_state(log, access_log::write))

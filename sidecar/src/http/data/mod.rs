@@ -145,7 +145,7 @@ struct Batch {
 /// Judges what the policy leaves to us, before the body is read: only the event API, and only for whom may use it.
 fn admit(parts: &Parts, shared: &Shared) -> Result<(), NoBody> {
     let judge = || match parts.uri.path() {
-        ONE | BATCH if parts.method != Method::POST => Err(Problem::MethodNotAllowed { allow: "POST" }),
+        ONE | BATCH if parts.method != Method::POST => Err(Problem::MethodNotAllowed { allow: Some("POST") }),
         ONE | BATCH => auth::admit(parts, shared.api_key.as_ref()),
         _ => Err(Problem::NotFound),
     };

@@ -6,7 +6,8 @@ use hookgate_policy::Policy;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::{Problem, json, time};
+use super::super::json::{self, Object};
+use super::super::{Problem, time};
 use super::Arrival;
 use super::offer::{self, Content};
 use crate::clock::Millis;
@@ -34,7 +35,7 @@ struct Submission<'a> {
 #[serde(deny_unknown_fields)]
 struct Batch<'a> {
     #[serde(borrow)]
-    events: Vec<Submission<'a>>,
+    events: Vec<Object<Submission<'a>>>,
 }
 
 /// Where an event stands in its request.
@@ -73,7 +74,9 @@ pub(super) fn batch(arrival: &Arrival<'_>, policy: &Policy, entropy: Entropy) ->
         return Err(invalid("events".to_owned(), "expected 1–100 events"));
     }
     let numbered = events.into_iter().enumerate();
-    numbered.map(|(index, event)| offer_of(event, Place::Nth(index), arrival, policy, entropy)).collect()
+    numbered
+        .map(|(index, Object(event))| offer_of(event, Place::Nth(index), arrival, policy, entropy))
+        .collect()
 }
 
 fn offer_of(
