@@ -193,16 +193,17 @@ impl SendError {
     }
 }
 
-/// The first cause of type `T`. I/O errors hide what they wrap from `source()`: it is looked for inside as well.
+/// The first cause of type `T`.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    causes(error).find_map(|cause| {
-        let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause.downcast_ref::<T>().or_else(|| inside.and_then(|inside| inside.downcast_ref::<T>()))
-    })
+    causes(error).find_map(|cause| cause.downcast_ref::<T>())
 }
 
+/// An error and all that is behind it. I/O errors hide what they wrap from `source()`; it is asked for as well.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| Error::source(*error))
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inside.map(|inside| inside as &(dyn Error + 'static)).or_else(|| Error::source(*error))
+    })
 }
 
 /// The innermost cause in words: the outer ones show the URL. A refusal is named precisely.

@@ -27,25 +27,36 @@ impl Patience {
 
     /// Notes a failure and answers how long to wait.
     pub(super) fn failed(&mut self, error: &StoreError) -> Duration {
-        if self.failures == 0 {
+        let (first, wait) = self.one_more();
+        if first {
             tracing::warn!(
                 operation = self.operation,
                 error = error as &dyn Error,
                 "the store fails; trying on"
             );
         }
-        let doubled = Self::LEAST_MS.saturating_mul(2_u64.saturating_pow(self.failures));
-        self.failures = self.failures.saturating_add(1);
-        let most = doubled.min(Self::MOST_MS);
-        Duration::from_millis(self.rng.random_range(most / 2..=most))
+        wait
     }
 
     /// Notes a success.
     pub(super) fn succeeded(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(operation = self.operation, failures = self.failures, "the store is back");
-            self.failures = 0;
+        if let Some(failures) = self.over() {
+            tracing::info!(operation = self.operation, failures, "the store is back");
         }
+    }
+
+    /// Whether this failure is the first, and the wait after it.
+    fn one_more(&mut self) -> (bool, Duration) {
+        let doubled = Self::LEAST_MS.saturating_mul(2_u64.saturating_pow(self.failures));
+        let most = doubled.min(Self::MOST_MS);
+        let wait = Duration::from_millis(self.rng.random_range(most / 2..=most));
+        self.failures = self.failures.saturating_add(1);
+        (self.failures == 1, wait)
+    }
+
+    /// How many failures a success ends; `None` when there was none.
+    fn over(&mut self) -> Option<u32> {
+        Some(std::mem::take(&mut self.failures)).filter(|failures| *failures > 0)
     }
 
     /// A quarter less to a quarter more than `span`, so that replicas do not move in step.
@@ -60,18 +71,27 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::store::StoreFault;
 
     #[test]
     fn waits_grow_to_a_bound_and_begin_anew_after_a_success() {
-        let error = StoreError { operation: "take", fault: StoreFault::Unavailable, source: None };
         let mut patience = Patience::new("take", StdRng::seed_from_u64(1));
         for most in [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
-            let wait = patience.failed(&error).as_millis();
+            let wait = patience.one_more().1.as_millis();
             assert!((most / 2..=most).contains(&wait), "{wait} of {most}");
         }
         patience.succeeded();
-        assert!(patience.failed(&error).as_millis() <= 50);
+        assert!(patience.one_more().1.as_millis() <= 50);
+    }
+
+    #[test]
+    fn the_log_hears_of_a_change_and_not_of_every_try() {
+        let mut patience = Patience::new("take", StdRng::seed_from_u64(1));
+        assert_eq!(patience.over(), None, "nothing was wrong");
+        for first in [true, false, false] {
+            assert_eq!(patience.one_more().0, first);
+        }
+        assert_eq!([patience.over(), patience.over()], [Some(3), None]);
+        assert!(patience.one_more().0, "gone again");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Taker {
     /// One look. The wake-up is listened for before looking, so that none is missed in between; and there is room
     /// before there is a lease, so that nothing is leased that could not start at once.
     async fn turn(&mut self, room: OwnedSemaphorePermit, stop: &CancellationToken) {
-        let wake = Arc::clone(&self.attempts.shared.store.wake());
+        let wake = self.attempts.shared.store.wake();
         let mut woken = pin!(wake.notified());
         woken.as_mut().enable();
         let asked = room.num_permits();

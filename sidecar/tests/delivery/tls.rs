@@ -1,0 +1,89 @@
+//! TLS: only who proves to be the endpoint gets the event, and never in the clear instead.
+
+use std::sync::Arc;
+
+use hookgate_sidecar::delivery::attempt::{HttpTransport, Sent, Transport};
+use hookgate_sidecar::delivery::egress::{Egress, EgressSettings};
+use hookgate_sidecar::model::{Failure, Outcome};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::egress::Names;
+use crate::support::{Answer, Receiver, TokioClock, http, lease_to};
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+fn issuer() -> Issuer {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A server's certificate for `good.example`, with one thing changed.
+fn server(issuer: Option<&Issuer>, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
+    let (mut params, key) =
+        (CertificateParams::new(["good.example".to_owned()]).unwrap(), KeyPair::generate().unwrap());
+    change(&mut params);
+    let certificate = match issuer {
+        Some(issuer) => params.signed_by(&key, issuer).unwrap(),
+        None => params.self_signed(&key).unwrap(),
+    };
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap()
+}
+
+async fn deliver(to: &Receiver, trusted: CertificateDer<'static>) -> Sent {
+    let settings = EgressSettings { allow: "127.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
+    let names = Names::of([("good.example", &[&["127.0.0.1"]])]);
+    let egress = Egress::with_resolver(settings, [trusted], names).unwrap();
+    let transport = HttpTransport::new(Arc::new(egress), TokioClock::start()).unwrap();
+    transport.send(&lease_to(&format!("https://good.example:{}/", to.address.port()))).await
+}
+
+#[tokio::test]
+async fn an_endpoint_with_a_good_certificate_gets_the_event() {
+    let issuer = issuer();
+    let receiver = Receiver::start_tls(http("200 OK", "", "ok"), server(Some(&issuer), |_| {})).await;
+    let sent = deliver(&receiver, issuer.der().clone()).await;
+    assert_eq!((sent.reply.outcome, sent.response.as_str()), (Outcome::Answered(200), "ok"), "{sent:?}");
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_endpoint_without_one_gets_nothing() {
+    let issuer = issuer();
+    for (promise, config) in [
+        ("self-signed", server(None, |_| {})),
+        ("of an unknown authority", server(Some(&self::issuer()), |_| {})),
+        (
+            "for another name",
+            server(Some(&issuer), |params| {
+                params.subject_alt_names =
+                    CertificateParams::new(["other.example".to_owned()]).unwrap().subject_alt_names;
+            }),
+        ),
+        ("expired", server(Some(&issuer), |params| params.not_after = date_time_ymd(2020, 1, 1))),
+    ] {
+        let receiver = Receiver::start_tls(http("200 OK", "", ""), config).await;
+        let sent = deliver(&receiver, issuer.der().clone()).await;
+        assert_eq!(sent.reply.outcome, Outcome::Failed(Failure::Tls), "{promise}: {sent:?}");
+        assert_eq!((receiver.requests().len(), receiver.connections()), (0, 1), "{promise}: no second way");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_speaks_no_tls_gets_nothing() {
+    let receiver = Receiver::start(Answer::Close(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+    let sent = deliver(&receiver, issuer().der().clone()).await;
+    assert!(
+        matches!(sent.reply.outcome, Outcome::Failed(Failure::Tls | Failure::Connect | Failure::Timeout)),
+        "{sent:?}"
+    );
+    assert_eq!(receiver.requests().len(), 0);
+}
