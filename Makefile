@@ -7,12 +7,12 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: wasm ## the guided tour: Envoy, filter, sidecar, subscribers (ARGS="--once", ARGS=--help)
-	cargo build --release -p hookgate-sidecar --bins --locked
-	@cargo run --release -p hookgate-e2e --bin hookgate-demo --locked -- $(ARGS)
+	cargo build --release --locked -p hookgate-sidecar -p hookgate-e2e --bin hookgate --bin hookgate-demo
+	@"$${CARGO_TARGET_DIR:-target}/release/hookgate-demo" $(ARGS)
 
 bench: deps wasm ## gateway, delivery, cold start; JSON in target/bench (ARGS="--only delivery --seconds 20")
-	cargo build --release -p hookgate-sidecar --bins --locked
-	@cargo run --release -p hookgate-e2e --bin hookgate-bench --locked -- $(ARGS)
+	cargo build --release --locked -p hookgate-sidecar --bins && cargo build --release --locked -p hookgate-e2e --bin hookgate-bench
+	@"$${CARGO_TARGET_DIR:-target}/release/hookgate-bench" $(ARGS)
 
 deps: ## bring what the machine lacks (deps.lock pins it; wheels go to .deps, Debian packages need root)
 	@scripts/deps.sh run test

@@ -16,7 +16,7 @@ pub(crate) fn show(screen: Screen, stage: &Stage) {
     screen.fact("endpoints", format!("curl -s http://{admin}/v1/endpoints"));
     screen.fact("deliveries", format!("curl -s http://{admin}/v1/deliveries"));
     screen.fact("metrics", format!("curl -s http://{admin}/metrics"));
-    screen.fact("the filter's", format!("curl -s http://{envoy}/stats/prometheus | grep hookgate"));
+    screen.fact("filter", format!("curl -s http://{envoy}/stats/prometheus | grep hookgate"));
     screen.title("An event of your own (the secret lives as long as this tour):");
     println!("{}", signed_curl(stage.envoy.address(), stage.secrets.demo()));
     screen.title("Ctrl-C stops everything.");

@@ -91,6 +91,7 @@ impl<'a> Tour<'a> {
         self.screen.text(answer.text());
         claim_problem(&answer, 401)?;
         claim("the subscriber got nothing of it", self.stage.steady.receiver.count(), 1)?;
+        self.filter_refused("bad_signature").await?;
         self.screen
             .holds("total 4900 became 1 after signing: refused by the filter, before the sidecar saw a body");
         Ok(())
@@ -103,6 +104,7 @@ impl<'a> Tour<'a> {
         self.screen.text(answer.text());
         claim_problem(&answer, 401)?;
         claim("the subscriber got nothing of it", self.stage.steady.receiver.count(), 1)?;
+        self.filter_refused("timestamp_too_old").await?;
         self.screen.holds("refused at its headers; from outside all signature problems look alike");
         Ok(())
     }
@@ -117,6 +119,7 @@ impl<'a> Tour<'a> {
             let answer = self.stage.send(&event.request()).await;
             if answer.status == 429 {
                 self.screen.text(format!("{accepted} × 202, then"));
+                self.filter_refused("rate_limited").await?;
                 return self.limited(&answer);
             }
             claim_status(&answer, 202)?;
@@ -165,7 +168,7 @@ impl<'a> Tour<'a> {
         let delivery = self.settled(&answer.json()).await?;
         claim("the sidecar counts three attempts", delivery.get("attempt_count"), Some(&json!(3)))?;
         claim("no fourth attempt came", self.stage.flaky.receiver.count(), statuses.len())?;
-        self.screen.holds("delivered: same webhook-id, a fresh timestamp and signature for each attempt");
+        self.screen.holds("delivered: the same webhook-id each time, and every attempt's signatures verify");
         Ok(())
     }
 
@@ -197,6 +200,12 @@ impl<'a> Tour<'a> {
                 other => return Err(Surprise::new("its one delivery is delivered", other)),
             }
         }
+    }
+
+    /// Claims that the outer door has refused one message for this reason: it never came as far as the sidecar.
+    async fn filter_refused(&self, reason: &str) -> Result<(), Surprise> {
+        let counter = format!("wasmcustom.hookgate_refused_reason={reason}_=_total");
+        claim(&format!("the filter counts one {reason}"), self.stage.envoy.stat(&counter).await, 1)
     }
 
     async fn send(&self, message: &Message, headers: &[&str]) -> Response {
