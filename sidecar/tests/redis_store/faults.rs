@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hookgate_sidecar::model::{EventId, Status};
 use hookgate_sidecar::store::redis::RedisStore;
 use hookgate_sidecar::store::{Store, StoreFault, StoreSettings};
@@ -16,7 +17,7 @@ use crate::redis_server::{RedisServer, wait_until};
 use crate::{store, store_with};
 
 /// Longer than any call takes when it fails at once, shorter than a wait for anything.
-const AT_ONCE: Duration = Duration::from_millis(500);
+const AT_ONCE: Duration = Duration::from_millis(900);
 
 async fn try_accept(store: &dyn Store, ms: u64) -> Result<EventId, StoreFault> {
     let answer = store.accept(&[offer(event(at(ms)), &[])], at(ms)).await;
@@ -74,6 +75,23 @@ async fn while_redis_is_away_an_accept_fails_at_once_and_then_works_again() {
     }
     server.start_again().await;
     assert_delivers(&store, 3, "back, and the first accept already works").await;
+}
+
+#[tokio::test]
+async fn a_frozen_redis_costs_one_bounded_wait_however_many_ask() {
+    let server = RedisServer::start().await;
+    let (used, fresh) = (store(&server), store(&server));
+    put(&used, &endpoint("a")).await;
+    server.freeze(true);
+    let asked = join_all([&used, &fresh].into_iter().cycle().take(40).map(|store| try_accept(store, 0)));
+    let answers = timeout(Duration::from_secs(8), asked).await.expect("they do not wait for each other");
+    assert!(answers.iter().all(|answer| *answer == Err(StoreFault::Unavailable)), "{answers:?}");
+    server.freeze(false);
+    for store in [&used, &fresh] {
+        wait_until("answer", async || store.ping().await.is_ok()).await;
+    }
+    deliver_all(&used, at(1)).await;
+    assert_delivers(&fresh, 2, "it goes on").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use hookgate_sidecar::model::{DeadReason, Endpoint, Status, Tenant};
-use hookgate_sidecar::store::{DeliveryFilter, Offer, Put, Store, StoreFault, StoreSettings};
+use hookgate_sidecar::store::{DeliveryFilter, Offer, Put, Settled, Store, StoreFault, StoreSettings};
 
 use crate::fixture::*;
 use crate::redis_server::RedisServer;
@@ -120,6 +120,21 @@ async fn an_event_for_a_thousand_endpoints_reaches_each_once() {
         assert!(leases.iter().all(|lease| reached.insert(lease.endpoint.id.clone())), "twice");
     }
     assert_eq!(reached.len(), 1_000);
+}
+
+#[tokio::test]
+async fn thousands_are_taken_and_settled_at_once() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    accept(&store, 2_500, at(0)).await;
+    let taken = take(&store, at(0), u16::MAX).await;
+    assert_eq!(taken.leases.len(), 2_500);
+    let settlements: Vec<_> = taken.leases.iter().map(|lease| succeeded(lease, at(1))).collect();
+    let settled = store.settle(&settlements, at(1)).await.unwrap();
+    assert_eq!(settled, vec![Settled::Recorded; 2_500]);
+    let census = store.census().await.unwrap();
+    assert_eq!((census.pending, census.delivered, census.endpoints[0].in_flight), (0, 2_500, 0));
 }
 
 #[tokio::test]

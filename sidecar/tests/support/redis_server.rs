@@ -71,6 +71,13 @@ impl RedisServer {
         }
     }
 
+    /// Lets it neither answer nor hang up, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        let child = self.child.as_ref().expect("it runs");
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        assert!(Command::new("kill").arg(signal).arg(child.id().to_string()).status().unwrap().success());
+    }
+
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.folder.path().join("socket").display())
     }
