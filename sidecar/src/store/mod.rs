@@ -257,7 +257,7 @@ pub trait Store: Debug + Send + Sync {
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;
 
     /// Woken (`notify_waiters` and one permit) whenever work may have become due sooner than `Taken::next` said: by
-    /// an accept, a retry, an enabled endpoint, on this process or another.
+    /// an accept, a retry, an enabled endpoint, a settle that makes room at one; on this process or another.
     fn wake(&self) -> Arc<Notify>;
 
     /// Whether the store answers and can accept.

@@ -11,6 +11,7 @@
 
 mod attempts;
 mod egress;
+mod embedded;
 mod pool;
 mod stop;
 mod store_away;

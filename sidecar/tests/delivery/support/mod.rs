@@ -7,7 +7,7 @@ mod store;
 mod transport;
 mod wait;
 
-pub(crate) use good::{TokioClock, lease, lease_to, settings};
+pub(crate) use good::{TokioClock, event, lease, lease_to, settings};
 pub(crate) use receiver::{Answer, Receiver, http};
 pub(crate) use running::Running;
 pub(crate) use store::FakeStore;
