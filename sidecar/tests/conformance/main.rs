@@ -10,6 +10,7 @@
 mod accepting;
 mod durability;
 mod fixture;
+mod history;
 mod ledger;
 #[path = "../support/redis_server.rs"]
 #[expect(dead_code, reason = "another suite uses the rest")]
@@ -78,6 +79,9 @@ macro_rules! conformance {
                 a_foreign_cursor_is_no_error
                 retention_trims_what_is_finished_and_nothing_else
             );
+            conformance!(@ $subject, history:
+                any_history_is_what_a_simple_model_makes_of_it
+            );
         }
     };
     (@ $subject:ty, $room:ident: $($promise:ident)*) => {
@@ -102,6 +106,9 @@ macro_rules! durability {
                 a_lease_from_before_is_lost_and_its_delivery_due
                 a_known_key_is_known_after_opening_again
                 a_disabled_endpoint_is_disabled_after_opening_again
+            );
+            conformance!(@ $subject, history:
+                any_history_survives_opening_again
             );
         }
     };
