@@ -249,7 +249,8 @@ fn listener_settings(config: &Config) -> ListenerSettings {
 
 /// Brings the declared endpoints in step, and tries again for as long as the store is away.
 async fn keep_in_step(base: Base, declared: Vec<Declared>, done: CancellationToken, stop: CancellationToken) {
-    let mut pause = Duration::from_millis(100);
+    let shortest = Duration::from_millis(100);
+    let mut pause = shortest;
     loop {
         match registry::sync(&*base.store, &declared, base.clock.now()).await {
             Ok(synced) => {
@@ -257,7 +258,10 @@ async fn keep_in_step(base: Base, declared: Vec<Declared>, done: CancellationTok
                 tracing::info!(declared = declared.len(), written, removed, "declared endpoints are in step");
                 return done.cancel();
             }
-            Err(error) => tracing::warn!(error = %Chain(&error), "declared endpoints wait for the store"),
+            Err(error) if pause == shortest => {
+                tracing::warn!(error = %Chain(&error), "declared endpoints wait for the store");
+            }
+            Err(error) => tracing::debug!(error = %Chain(&error), "declared endpoints still wait"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;

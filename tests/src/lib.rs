@@ -16,6 +16,7 @@
 )]
 
 pub mod artefacts;
+pub mod bootstrap;
 pub mod child;
 pub mod client;
 pub mod decoder;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -23,11 +24,12 @@ pub struct Ledger {
     pub refused: Vec<(String, u16)>,
 }
 
-/// Senders at work, each on one connection, one request after the other. They end when their connection does, or
-/// when this is dropped.
+/// Senders at work, each on one connection, one request after the other. They end when their connection does, when
+/// they are told to, or when this is dropped.
 #[derive(Debug)]
 pub struct Load {
     ledger: Arc<Mutex<Ledger>>,
+    stop: Arc<AtomicBool>,
     senders: JoinSet<()>,
 }
 
@@ -35,12 +37,12 @@ impl Load {
     /// Starts `senders` of them against the data listener `address`; their keys begin with `name`.
     #[must_use]
     pub fn start(address: SocketAddr, name: &str, senders: u32) -> Self {
-        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let (ledger, stop) = (Arc::new(Mutex::new(Ledger::default())), Arc::new(AtomicBool::new(false)));
         let mut tasks = JoinSet::new();
         for sender in 0..senders {
-            tasks.spawn(send_on(address, format!("{name}-{sender}"), Arc::clone(&ledger)));
+            tasks.spawn(send_on(address, format!("{name}-{sender}"), Arc::clone(&ledger), Arc::clone(&stop)));
         }
-        Self { ledger, senders: tasks }
+        Self { ledger, stop, senders: tasks }
     }
 
     /// How many were accepted so far.
@@ -49,7 +51,12 @@ impl Load {
         lock(&self.ledger).accepted.len()
     }
 
-    /// Waits until every sender has lost its connection, and answers what they did.
+    /// Tells every sender to end after the answer it waits for.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Waits until every sender has been told to stop, or has lost its connection, and answers what they did.
     pub async fn end(mut self) -> Ledger {
         while let Some(ended) = self.senders.join_next().await {
             ended.expect("a sender that ends by itself");
@@ -81,12 +88,13 @@ pub async fn send(client: &mut Client, key: &str, ledger: &Mutex<Ledger>) -> Res
     Ok(())
 }
 
-async fn send_on(address: SocketAddr, name: String, ledger: Arc<Mutex<Ledger>>) {
+async fn send_on(address: SocketAddr, name: String, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
     let Ok(mut client) = Client::try_connect(address).await else {
         return;
     };
     for number in 0_u64.. {
-        if send(&mut client, &format!("{name}-{number}"), &ledger).await.is_err() {
+        let answered = send(&mut client, &format!("{name}-{number}"), &ledger).await.is_ok();
+        if !answered || stop.load(Ordering::Acquire) {
             return;
         }
     }

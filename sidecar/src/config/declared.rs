@@ -1,6 +1,7 @@
 //! Endpoints declared in the configuration file, so that a deployment can live in git.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Debug, Formatter};
 use std::num::NonZeroU16;
 
 use serde::Deserialize;
@@ -11,8 +12,8 @@ use crate::delivery::egress::{OwnListeners, check_url};
 use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
 use crate::registry;
 
-/// One `[[endpoints]]` of the file.
-#[derive(Debug, Clone, Deserialize)]
+/// One `[[endpoints]]` of the file. `Debug` shows which one it is and no more.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredEndpoint {
     /// Its name, 1–64 of `A–Z a–z 0–9 _ -`.
@@ -48,6 +49,12 @@ pub struct DeclaredEndpoint {
     /// Free text for people.
     #[serde(default)]
     pub description: String,
+}
+
+impl Debug for DeclaredEndpoint {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeclaredEndpoint").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// A declared endpoint with its secrets; its times are set when it is written.

@@ -196,15 +196,16 @@ pub(super) fn render(mut response: Response, request_id: &str) -> Response {
 pub(super) struct Because(pub(super) &'static str);
 
 impl From<StoreError> for Problem {
-    /// The cause goes to the log, never to the caller.
+    /// The cause goes to the log, never to the caller. A store that is away or full is told by each request's own line
+    /// and by the pool; its cause is repeated at `debug` only, or the log would be of nothing else.
     fn from(error: StoreError) -> Self {
         match error.fault {
             StoreFault::Unavailable => {
-                tracing::warn!(error = %Chain(&error), "the store is away");
+                tracing::debug!(error = %Chain(&error), "the store is away");
                 Self::StoreUnavailable
             }
             StoreFault::Full => {
-                tracing::warn!(error = %Chain(&error), "the store is full");
+                tracing::debug!(error = %Chain(&error), "the store is full");
                 Self::StoreFull
             }
             StoreFault::Broken => {

@@ -39,8 +39,9 @@ impl Default for Retry {
     }
 }
 
-/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one. `Debug` shows which one it
+/// is and no more: its URL's query and its headers are secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its name.
     pub id: EndpointId,
@@ -72,4 +73,10 @@ pub struct Endpoint {
     pub created_at: Millis,
     /// When it was last changed.
     pub updated_at: Millis,
+}
+
+impl Debug for Endpoint {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("id", &self.id).field("tenant", &self.tenant).finish_non_exhaustive()
+    }
 }

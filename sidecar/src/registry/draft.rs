@@ -1,6 +1,7 @@
 //! An endpoint as a caller asks for it, and a change to one. Unknown fields are refused.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Formatter};
 use std::num::NonZeroU16;
 
 use base64::Engine as _;
@@ -12,7 +13,7 @@ use crate::entropy::Entropy;
 use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
 
 /// What creates an endpoint: only `url` is needed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
     /// Its name; without one it gets `ep_…`.
@@ -45,6 +46,12 @@ pub struct Draft {
     pub description: String,
 }
 
+impl Debug for Draft {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("id", &self.id).field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
 impl Draft {
     /// The endpoint it asks for, not yet checked.
     #[must_use]
@@ -70,7 +77,7 @@ impl Draft {
 }
 
 /// What changes an endpoint: the fields that are there; `null` takes a header or the rate limit away.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Patch {
     url: Option<String>,
@@ -88,6 +95,12 @@ pub struct Patch {
 /// A field that is there, be it `null`.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+impl Debug for Patch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Patch")
+    }
 }
 
 impl Patch {

@@ -67,3 +67,65 @@ async fn declared_ids(store: &dyn Store) -> Result<Vec<EndpointId>, StoreError> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Draft;
+    use crate::store::StoreSettings;
+    use crate::store::embedded::{Embedded, Location};
+
+    fn store() -> Embedded {
+        Embedded::open(Location::Memory, StoreSettings::default()).unwrap()
+    }
+
+    fn endpoint(id: &str, tenant: &str) -> Endpoint {
+        let json = format!(r#"{{"url":"https://example.com","id":"{id}","tenant":"{tenant}"}}"#);
+        serde_json::from_str::<Draft>(&json).unwrap().endpoint(Millis(0), || 7)
+    }
+
+    fn declared(id: &str, tenant: &str) -> Declared {
+        Declared(Endpoint { declared: true, ..endpoint(id, tenant) })
+    }
+
+    async fn ids(store: &Embedded) -> Vec<(String, String, bool)> {
+        let listed = store.endpoints(None, &Page { cursor: None, limit: 250 }).await.unwrap();
+        let row = |e: Endpoint| (e.id.to_string(), e.tenant.to_string(), e.declared);
+        listed.data.into_iter().map(row).collect()
+    }
+
+    #[tokio::test]
+    async fn the_store_follows_what_is_declared_and_leaves_the_apis_own_alone() {
+        let store = store();
+        assert!(store.put_endpoint(&endpoint("api", "t"), Put::Create).await.unwrap());
+        let (a, b) = (declared("a", "t"), declared("b", "t"));
+        let row = |id: &str, declared| (id.to_owned(), "t".to_owned(), declared);
+
+        let first = sync(&store, &[a.clone(), b.clone()], Millis(1)).await.unwrap();
+        assert_eq!(first, Synced { written: 2, removed: 0 });
+        assert_eq!(ids(&store).await, [row("a", true), row("api", false), row("b", true)]);
+
+        let again = sync(&store, &[a.clone(), b], Millis(2)).await.unwrap();
+        assert_eq!(again, Synced::default(), "what is in step is not written");
+
+        let changed = Declared(Endpoint { description: "new".to_owned(), ..a.0 });
+        let fewer = sync(&store, &[changed], Millis(3)).await.unwrap();
+        assert_eq!(fewer, Synced { written: 1, removed: 1 });
+        let kept = store.endpoint(&"a".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(
+            (kept.created_at, kept.updated_at, kept.description.as_str()),
+            (Millis(1), Millis(3), "new")
+        );
+        assert_eq!(ids(&store).await, [row("a", true), row("api", false)]);
+    }
+
+    #[tokio::test]
+    async fn a_declared_endpoint_takes_its_id_from_whoever_has_it() {
+        for (owner, tenant) in [("t", "t"), ("t", "other")] {
+            let store = store();
+            assert!(store.put_endpoint(&endpoint("e", owner), Put::Create).await.unwrap());
+            sync(&store, &[declared("e", tenant)], Millis(1)).await.unwrap();
+            assert_eq!(ids(&store).await, [("e".to_owned(), tenant.to_owned(), true)]);
+        }
+    }
+}

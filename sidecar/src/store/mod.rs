@@ -49,7 +49,7 @@ pub struct StoreError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// An event to accept, with the keys by which it counts as known (0–4; a signed message brings one per live secret).
+/// An event to accept, with the keys by which it counts as known (0–6: a signed message brings one per live secret, a client up to two).
 #[derive(Debug, Clone)]
 pub struct Offer {
     /// The event.

@@ -38,19 +38,22 @@ fn directives(text: &str) -> String {
     }
 }
 
-/// An error with everything that was behind it, on one line.
+/// An error with everything that was behind it, on one line; a cause that only repeats what was said is left out.
 #[derive(Debug)]
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
 impl Display for Chain<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut text = self.0.to_string();
         let mut source = self.0.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                text = format!("{text}: {cause_text}");
+            }
             source = cause.source();
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 
@@ -68,8 +71,10 @@ mod tests {
     #[test]
     fn a_chain_names_every_cause() {
         #[derive(Debug, thiserror::Error)]
-        #[error("outer")]
-        struct Outer(#[source] fmt::Error);
-        assert_eq!(Chain(&Outer(fmt::Error)).to_string(), format!("outer: {}", fmt::Error));
+        #[error("{0}")]
+        struct Link(&'static str, #[source] Option<Box<Self>>);
+        let chain = ["refused", "connect: refused", "take"];
+        let link = chain.into_iter().fold(None, |source, text| Some(Box::new(Link(text, source))));
+        assert_eq!(Chain(&*link.unwrap()).to_string(), "take: connect: refused");
     }
 }

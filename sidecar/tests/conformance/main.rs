@@ -10,7 +10,11 @@
 mod accepting;
 mod durability;
 mod fixture;
+mod history;
 mod ledger;
+#[path = "../support/redis_server.rs"]
+#[expect(dead_code, reason = "another suite uses the rest")]
+mod redis_server;
 mod registry;
 mod settling;
 mod subject;
@@ -75,6 +79,9 @@ macro_rules! conformance {
                 a_foreign_cursor_is_no_error
                 retention_trims_what_is_finished_and_nothing_else
             );
+            conformance!(@ $subject, history:
+                any_history_is_what_a_simple_model_makes_of_it
+            );
         }
     };
     (@ $subject:ty, $room:ident: $($promise:ident)*) => {
@@ -100,6 +107,9 @@ macro_rules! durability {
                 a_known_key_is_known_after_opening_again
                 a_disabled_endpoint_is_disabled_after_opening_again
             );
+            conformance!(@ $subject, history:
+                any_history_survives_opening_again
+            );
         }
     };
 }
@@ -107,3 +117,5 @@ macro_rules! durability {
 conformance!(embedded_memory, crate::subject::Memory);
 conformance!(embedded_file, crate::subject::File);
 durability!(embedded_file_reopened, crate::subject::File);
+conformance!(redis, crate::subject::Redis);
+durability!(redis_reopened, crate::subject::Redis);

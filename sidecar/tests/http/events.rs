@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Sidecar, Subscriber};
+use crate::harness::{KEY, Sidecar, Subscriber};
 
 #[tokio::test]
 async fn an_event_is_delivered_with_its_data_byte_for_byte() {
@@ -117,4 +117,17 @@ async fn accepted_events_are_listed_and_shown() {
     assert!(shown.json["payload"].as_str().unwrap().starts_with(r#"{"type":"a","timestamp":""#), "{shown:?}");
     let other = sidecar.admin(Method::GET, "/v1/events?tenant=other").send().await;
     assert_eq!(other.json, json!({"data": [], "next_cursor": null}));
+}
+
+#[tokio::test]
+async fn what_would_be_too_much_waiting_is_refused_for_now() {
+    let variables = [("HOOKGATE_API_KEY", KEY), ("HOOKGATE_MAX_PENDING", "1")];
+    let (sidecar, subscriber) = (Sidecar::with(&variables, "").await, Subscriber::start(&[500]).await);
+    sidecar.endpoint(&json!({"url": subscriber.url})).await;
+    let send =
+        async || sidecar.data(Method::POST, "/v1/events").key().body(r#"{"type":"a","data":1}"#).send().await;
+    assert_eq!(send().await.status, 202);
+    let full = send().await;
+    full.problem(503, "store_full");
+    assert_eq!(full.header("retry-after"), "5");
 }

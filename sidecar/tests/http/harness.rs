@@ -53,6 +53,11 @@ impl Sidecar {
 
     /// With these variables over the test policy, and this configuration file.
     pub(crate) async fn with(variables: &[(&str, &str)], file: &str) -> Self {
+        Self::under(POLICY, variables, file).await
+    }
+
+    /// With another policy.
+    pub(crate) async fn under(policy: &str, variables: &[(&str, &str)], file: &str) -> Self {
         let own = [
             ("HOOKGATE_DATA_LISTEN", "127.0.0.1:0"),
             ("HOOKGATE_ADMIN_LISTEN", "127.0.0.1:0"),
@@ -64,7 +69,7 @@ impl Sidecar {
         ];
         let variables: BTreeMap<_, _> = own.into_iter().chain(variables.iter().copied()).collect();
         let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-        let read = |path: &Path| Ok(if path.ends_with("policy.json") { POLICY } else { file }.to_owned());
+        let read = |path: &Path| Ok(if path.ends_with("policy.json") { policy } else { file }.to_owned());
         let loaded = load(None, &Surroundings { variable: &variable, read: &read }).unwrap();
         let stop = CancellationToken::new();
         let Running { data, admin, .. } = start(loaded, stop.clone()).await.unwrap();

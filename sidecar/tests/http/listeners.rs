@@ -52,3 +52,22 @@ async fn a_stop_ends_idle_connections_at_once() {
     rest(&mut used).await;
     rest(&mut fresh).await;
 }
+
+#[tokio::test]
+async fn a_stop_lets_a_request_finish() {
+    let sidecar = Sidecar::with(&[], "").await;
+    let data = sidecar.data;
+    let mut stream = TcpStream::connect(data).await.unwrap();
+    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 21\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    drop(sidecar);
+    crate::harness::wait_until("refusal of new connections", || async {
+        TcpStream::connect(data).await.is_err().then_some(())
+    })
+    .await;
+    stream.write_all(br#"{"type":"a","data":1}"#).await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 202 Accepted"));
+}

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, Sidecar, Subscriber, WHSEC, signed};
+use crate::harness::{Answer, KEY, Sidecar, Subscriber, WHSEC, signed};
 
 const BODY: &[u8] = br#"{"type":"invoice.paid","n":1}"#;
 
@@ -99,4 +99,30 @@ async fn an_event_is_its_sources() {
     let answer = send(&sidecar, "/in/form", &fallback, b"other").await;
     let path = format!("/v1/events/{}", answer.json["id"].as_str().unwrap());
     assert_eq!(sidecar.admin(Method::GET, &path).send().await.json["type"], "form");
+}
+
+#[tokio::test]
+async fn a_source_may_send_events_in_the_apis_form() {
+    let policy = r#"{"version": 1, "sources": [{"name": "acme", "path": "/v1/events", "tenant": "acme",
+        "scheme": "standard-webhooks", "secrets": ["env:ACME"]}]}"#;
+    let sidecar = Sidecar::under(policy, &[("HOOKGATE_API_KEY", KEY)], "").await;
+    let body = br#"{"type":"a","data":{"n":1},"id":"order-1"}"#;
+    let first =
+        send(&sidecar, "/v1/events", &signed("standard-webhooks", WHSEC, "msg_1", 0, body), body).await;
+    assert_eq!((first.status, &first.json["duplicate"]), (202, &json!(false)), "{first:?}");
+    for id in ["msg_1", "msg_2"] {
+        let again =
+            send(&sidecar, "/v1/events", &signed("standard-webhooks", WHSEC, id, 0, body), body).await;
+        assert_eq!((&again.json["id"], &again.json["duplicate"]), (&first.json["id"], &json!(true)), "{id}");
+    }
+    let path = format!("/v1/events/{}", first.json["id"].as_str().unwrap());
+    let event = sidecar.admin(Method::GET, &path).send().await.json;
+    assert_eq!((&event["tenant"], &event["source"]), (&json!("acme"), &json!("acme")));
+
+    let foreign = br#"{"type":"a","data":1,"tenant":"other"}"#;
+    let answer =
+        send(&sidecar, "/v1/events", &signed("standard-webhooks", WHSEC, "msg_3", 0, foreign), foreign).await;
+    assert!(answer.problem(422, "invalid_field").starts_with("tenant: "), "{answer:?}");
+    let unsigned = sidecar.data(Method::POST, "/v1/events").key().body(&body[..]).send().await;
+    unsigned.problem(401, "unauthorized");
 }

@@ -17,4 +17,5 @@ mod headers;
 mod hold;
 mod limits;
 mod load;
+mod trap;
 mod trouble;

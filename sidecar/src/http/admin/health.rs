@@ -70,7 +70,7 @@ async fn metrics(State(state): State<AdminState>) -> Result<Response, Problem> {
     let census = match state.shared.store.census().await {
         Ok(census) => Some(census),
         Err(error) => {
-            tracing::warn!(error = %Chain(&error), "metrics without the store's sums");
+            tracing::debug!(error = %Chain(&error), "metrics without the store's sums");
             None
         }
     };
@@ -83,7 +83,7 @@ impl AdminState {
         match self.shared.store.ping().await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "the store does not answer");
+                tracing::debug!(error = %Chain(&error), "the store does not answer");
                 false
             }
         }

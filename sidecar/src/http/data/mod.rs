@@ -61,7 +61,6 @@ pub fn router(state: DataState) -> Router {
 }
 
 /// A request that the door let in, with its body.
-#[derive(Debug)]
 pub(super) struct Arrival<'a> {
     parts: &'a Parts,
     body: Bytes,

@@ -21,7 +21,7 @@ const MAX_BATCH: usize = 100;
 const KEY_HEADER: &str = "idempotency-key";
 
 /// One event as a producer sends it.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Submission<'a> {
     r#type: EventType,
@@ -31,7 +31,7 @@ struct Submission<'a> {
     id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Batch<'a> {
     #[serde(borrow)]

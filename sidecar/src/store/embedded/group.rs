@@ -156,3 +156,119 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+    use crate::model::{Attempt, Endpoint, Event, EventId, Next, Outcome, Tenant};
+    use crate::store::embedded::Location;
+    use crate::store::embedded::owner::Seeds;
+    use crate::store::{Put, Report, StoreFault, StoreSettings};
+
+    /// An owner in memory with one endpoint.
+    fn owner() -> Owner {
+        let seeds = Seeds { ids: 1, tokens: 1 };
+        let wake = Arc::new(Notify::new());
+        let mut owner = Owner::open(Location::Memory, StoreSettings::default(), seeds, wake).unwrap();
+        let endpoint: Endpoint = serde_json::from_value(serde_json::json!({
+            "id": "a", "tenant": "default", "url": "https://a.example", "event_types": ["*"], "secrets": [],
+            "headers": {}, "max_in_flight": 10, "rate_limit": null, "timeout_ms": 1000, "retry": {},
+            "enabled": true, "declared": false, "description": "", "created_at": 0, "updated_at": 0,
+        }))
+        .unwrap();
+        assert!(owner.put(&endpoint, Put::Create).unwrap());
+        owner
+    }
+
+    type Answer = oneshot::Receiver<Result<Vec<Acceptance>, Trouble>>;
+
+    fn accept_of(n: u128, bytes: usize) -> (Write, Answer) {
+        let tenant = Tenant::default();
+        let event = Event {
+            id: EventId::fresh(Millis(1), n << 64, &tenant),
+            tenant,
+            event_type: "x".parse().unwrap(),
+            payload: Bytes::from(vec![0; bytes]),
+            content_type: String::new(),
+            source: None,
+            request_id: String::new(),
+            traceparent: None,
+            accepted_at: Millis(1),
+        };
+        let (reply, answer) = oneshot::channel();
+        let offers = vec![Offer { event: Arc::new(event), keys: Vec::new() }];
+        (Write::Accept { offers, now: Millis(1), reply }, answer)
+    }
+
+    fn run(owner: &mut Owner, accepts: &[(u128, usize)]) -> Vec<Result<Vec<Acceptance>, Trouble>> {
+        let (writes, answers): (Vec<_>, Vec<_>) =
+            accepts.iter().map(|(n, bytes)| accept_of(*n, *bytes)).unzip();
+        Group::run(owner, writes).finish(owner);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+    }
+
+    fn rows(owner: &Owner, table: &str) -> u64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        owner.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
+    }
+
+    #[test]
+    fn one_that_fails_leaves_the_others_alone() {
+        let mut owner = owner();
+        let answers = run(&mut owner, &[(1, 10), (1, 10), (2, 10)]);
+        let done: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+        assert_eq!(done, [true, false, true], "the second brings an id that is there");
+        assert_eq!((owner.schedule.pending(), rows(&owner, "deliveries"), rows(&owner, "events")), (2, 2, 2));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_what_is_kept_is_safe() {
+        let mut owner = owner();
+        assert!(run(&mut owner, &[(1, 10)])[0].is_ok());
+        let pages: i64 = owner.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        owner.connection.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).unwrap();
+        let answers = run(&mut owner, &[(2, 10), (3, 1 << 20), (4, 10)]);
+        let full = answers[1].as_ref().unwrap_err();
+        assert_eq!(full.fault(), StoreFault::Full, "{full}");
+        let accepted = 1 + answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+        assert_eq!(owner.schedule.pending(), accepted, "memory knows what was answered");
+        assert_eq!(rows(&owner, "deliveries"), accepted, "and the ledger knows the same");
+        owner.connection.pragma_update_and_check(None, "max_page_count", pages + 1_000, |_| Ok(())).unwrap();
+        assert!(run(&mut owner, &[(3, 1 << 20)])[0].is_ok(), "with room it goes on");
+    }
+
+    #[test]
+    fn a_commit_that_fails_is_everybodys_answer_and_changes_nothing() {
+        let mut owner = owner();
+        assert!(run(&mut owner, &[(1, 10)])[0].is_ok());
+        let grant = owner.schedule.take(Millis(1), Duration::from_secs(1)).unwrap();
+        let attempt = Attempt {
+            number: 1,
+            started_at: Millis(1),
+            duration_ms: 1,
+            outcome: Outcome::Answered(200),
+            response: String::new(),
+        };
+        let report = Report::Attempted { attempt, next: Next::Delivered };
+        let settlements = vec![Settlement { delivery: grant.delivery, token: grant.held.token, report }];
+        let (reply, mut settled) = oneshot::channel();
+        let (accept, mut accepted) = accept_of(2, 10);
+        // The sums are the last thing written before the commit.
+        owner.connection.execute_batch("DROP TABLE sums").unwrap();
+        Group::run(&mut owner, vec![accept, Write::Settle { settlements, now: Millis(2), reply }])
+            .finish(&mut owner);
+        assert!(accepted.try_recv().unwrap().is_err() && settled.try_recv().unwrap().is_err());
+        assert_eq!(
+            (owner.schedule.pending(), rows(&owner, "deliveries"), rows(&owner, "attempts")),
+            (1, 1, 0)
+        );
+        assert_eq!(owner.schedule.held(grant.delivery), Some(grant.held), "the lease is still held");
+        assert!(owner.connection.is_autocommit(), "the transaction is closed");
+    }
+}

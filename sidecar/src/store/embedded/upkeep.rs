@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::changes::Changes;
 use super::fault::Trouble;
-use super::lane::Rules;
 use super::owner::Owner;
 use super::registry;
-use super::schedule::Slot;
+use super::schedule::{Rules, Slot};
 use super::settle::{Hand, retry};
 use super::trim::{BATCH, Horizon, bury, trim};
 use crate::clock::Millis;

@@ -21,13 +21,15 @@ struct Hint {
     next: Horizon,
     /// Somebody was woken to look here, whatever `next` says.
     unknown: bool,
-    /// Changes with every news and every take.
-    stamp: u64,
+    /// Counts news.
+    news: u64,
+    /// Counts takes that began.
+    looks: u64,
 }
 
 impl Hint {
-    fn may_have_work(&self, now: Millis) -> bool {
-        self.unknown || self.next.is_some_and(|next| next <= now)
+    fn due(&self, now: Millis) -> bool {
+        self.next.is_some_and(|next| next <= now)
     }
 }
 
@@ -35,7 +37,8 @@ impl Hint {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     pub(super) shard: Shard,
-    stamp: u64,
+    news: u64,
+    looks: u64,
 }
 
 /// The hints of all shards, and who is woken when one comes nearer.
@@ -48,7 +51,7 @@ pub(super) struct Horizons {
 impl Horizons {
     /// Nothing is known: every shard may have work.
     pub(super) fn new() -> Self {
-        let unknown = Hint { next: None, unknown: true, stamp: 0 };
+        let unknown = Hint { next: None, unknown: true, news: 0, looks: 0 };
         Self { hints: Mutex::new([unknown; SHARDS as usize]), wake: Arc::default() }
     }
 
@@ -63,7 +66,7 @@ impl Horizons {
             let Some(hint) = hints.get_mut(shard.index()) else { return };
             let nearer = earlier(horizon, hint.next) != hint.next;
             hint.next = earlier(horizon, hint.next);
-            hint.stamp = hint.stamp.wrapping_add(1);
+            hint.news = hint.news.wrapping_add(1);
             nearer
         };
         if nearer {
@@ -75,31 +78,34 @@ impl Horizons {
     pub(super) fn forget(&self) {
         for hint in self.lock().iter_mut() {
             hint.unknown = true;
-            hint.stamp = hint.stamp.wrapping_add(1);
+            hint.news = hint.news.wrapping_add(1);
         }
         self.notify();
     }
 
-    /// Begins a take of every shard that may have work at `now`, counted from shard `first` on.
+    /// Begins a take of every shard that may have work at `now`: first those that are known to, then those of which
+    /// nothing is known, each counted from shard `first` on.
     pub(super) fn begin(&self, now: Millis, first: usize) -> Vec<Look> {
         let mut hints = self.lock();
         let (before, after) = hints.split_at_mut(first % usize::from(SHARDS));
         let (shards_before, shards_after) = (Shard::all(), Shard::all().skip(before.len()));
         let in_turn = shards_after.zip(after).chain(shards_before.zip(before));
-        let due = in_turn.filter(|(_, hint)| hint.may_have_work(now));
-        due.map(|(shard, hint)| {
-            hint.stamp = hint.stamp.wrapping_add(1);
-            Look { shard, stamp: hint.stamp }
-        })
-        .collect()
+        let looks = in_turn.filter(|(_, hint)| hint.unknown || hint.due(now)).map(|(shard, hint)| {
+            hint.looks = hint.looks.wrapping_add(1);
+            (hint.due(now), Look { shard, news: hint.news, looks: hint.looks })
+        });
+        let (mut known, unknown): (Vec<_>, Vec<_>) = looks.partition(|(due, _)| *due);
+        known.extend(unknown);
+        known.into_iter().map(|(_, look)| look).collect()
     }
 
     /// What a take found ahead.
     pub(super) fn end(&self, look: Look, horizon: Horizon) {
         if let Some(hint) = self.lock().get_mut(look.shard.index()) {
-            let last = hint.stamp == look.stamp;
-            hint.next = if last { horizon } else { earlier(horizon, hint.next) };
-            hint.unknown &= !last;
+            let no_news = hint.news == look.news;
+            let alone = no_news && hint.looks == look.looks;
+            hint.next = if alone { horizon } else { earlier(horizon, hint.next) };
+            hint.unknown &= !no_news;
         }
     }
 
@@ -156,6 +162,24 @@ mod tests {
         let shards: Vec<usize> =
             Horizons::new().begin(Millis(0), 15).iter().map(|look| look.shard.index()).collect();
         assert_eq!((shards.first(), shards.get(1), shards.last()), (Some(&15), Some(&0), Some(&14)));
+    }
+
+    #[test]
+    fn shards_that_have_work_come_before_those_that_may() {
+        let horizons = Horizons::new();
+        horizons.lower(Shard::of_byte(5), NOW);
+        assert_eq!(horizons.begin(Millis(0), 9)[0].shard, Shard::of_byte(5));
+    }
+
+    #[test]
+    fn many_takes_at_once_learn_of_a_shard_all_the_same() {
+        let horizons = Horizons::new();
+        let early = horizons.begin(Millis(0), 0);
+        let late = horizons.begin(Millis(0), 0);
+        early.into_iter().for_each(|look| horizons.end(look, None));
+        assert!(horizons.begin(Millis(0), 0).is_empty(), "each is known, though another take is under way");
+        late.into_iter().for_each(|look| horizons.end(look, None));
+        assert_eq!(horizons.next(), None);
     }
 
     fn look(horizons: &Horizons) -> Look {

@@ -14,6 +14,7 @@ use super::horizon::NOW;
 use super::keys::Shard;
 use crate::model::Tenant;
 
+const OPERATION: &str = "listen";
 /// How often everything is looked at anew: what a lost message costs at most.
 const LOOK: Duration = Duration::from_secs(5);
 /// Longest pause between two tries to listen again.
@@ -52,7 +53,7 @@ async fn hear(shared: &Shared, listener: PubSub) {
     loop {
         tokio::select! {
             message = news.next() => match message {
-                Some(message) => heed(shared, &message.get_payload::<String>().unwrap_or_default()).await,
+                Some(message) => heed(shared, &message.get_payload::<String>().unwrap_or_default()),
                 None => return,
             },
             _ = look.tick() => {
@@ -66,7 +67,7 @@ async fn hear(shared: &Shared, listener: PubSub) {
 }
 
 /// One message: `origin shard` for work, `origin shard tenant` for changed endpoints.
-async fn heed(shared: &Shared, message: &str) {
+fn heed(shared: &Shared, message: &str) {
     let mut words = message.split(' ');
     let (origin, shard) = (words.next(), words.next().and_then(Shard::parse));
     if origin == Some(shared.origin.as_str()) {
@@ -76,16 +77,17 @@ async fn heed(shared: &Shared, message: &str) {
         shared.horizons.lower(shard, NOW);
     }
     if let Some(tenant) = words.next().and_then(|name| name.parse::<Tenant>().ok()) {
-        let refreshed = shared.refresh("listen", &tenant).await;
-        if let Err(error) = refreshed {
-            tracing::debug!(%error, "changed endpoints are read when they are next needed");
-        }
+        shared.registry.stale(&tenant);
     }
 }
 
 async fn look_around(shared: &Shared) {
     if shared.opened.get().is_some() {
-        if let Err(error) = shared.look_for_loss("listen").await {
+        let looked = async {
+            shared.look_for_loss(OPERATION).await?;
+            shared.catch_up(OPERATION).await
+        };
+        if let Err(error) = looked.await {
             tracing::debug!(%error, "no look at redis");
         }
         shared.horizons.forget();

@@ -16,6 +16,16 @@ const BATCH: u16 = 200;
 const ROUNDS: u16 = 50;
 
 impl Shared {
+    /// Also finds a loss of data, before an accept does.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        const OPERATION: &str = "ping";
+        self.open(OPERATION).await?;
+        self.look_for_loss(OPERATION).await?;
+        let mut call = scripts::ROOM.prepare_invoke();
+        call.key(self.keys.layout());
+        self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))
+    }
+
     pub(super) async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
         self.open(OPERATION).await?;
         let shards = try_join_all(Shard::all().map(|shard| self.maintain_shard(shard, now))).await?;

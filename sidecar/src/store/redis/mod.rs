@@ -36,11 +36,13 @@ mod settle;
 mod take;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, OnceCell};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -53,10 +55,13 @@ use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
     Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement,
-    Store, StoreError, StoreSettings, Taken,
+    Store, StoreError, StoreFault, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
+
+/// Longest wait for the first look at Redis, which reads all endpoints.
+const OPEN: Duration = Duration::from_secs(5);
 
 /// The store over Redis. Dropping it ends its task that listens for news of other processes.
 #[derive(Debug)]
@@ -136,14 +141,24 @@ impl Shared {
         self.entropy.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 
-    /// Before the first use: looks whether the data is laid out as we need it, and learns what is there.
+    /// Before the first use: looks whether the data is laid out as we need it, and learns what is there. However
+    /// many ask while Redis does not answer, none waits longer than [`OPEN`].
     async fn open(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.opened.initialized() {
+            return Ok(());
+        }
         let open = || async {
             self.check_layout(operation).await?;
             self.learn_endpoints(operation).await?;
             self.count_pending(operation).await
         };
-        self.opened.get_or_try_init(open).await.copied()
+        match timeout(OPEN, self.opened.get_or_try_init(open)).await {
+            Ok(opened) => opened.copied(),
+            Err(late) => {
+                let source = Some(late.into());
+                Err(StoreError { operation, fault: StoreFault::Unavailable, source })
+            }
+        }
     }
 }
 
@@ -170,8 +185,7 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.shared.open("ping").await?;
-        self.shared.look_for_loss("ping").await
+        self.shared.ping().await
     }
 
     async fn census(&self) -> Result<Census, StoreError> {

@@ -4,12 +4,12 @@
 //! The memory is as large as the registry, which only operators fill.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::pipe;
 
 use super::fault::{broken, failed};
-use super::keys::Shard;
+use super::keys::{SHARDS, Shard};
 use super::link::Again;
 use super::record::read_endpoint;
 use super::{Millis, Shared, StoreError, scripts};
@@ -31,31 +31,69 @@ pub(super) struct TenantView {
     pub(super) endpoints: Vec<Arc<Endpoint>>,
 }
 
-/// What is remembered of every tenant that had endpoints or sent events.
+/// A view, and whether nothing was heard of a change since it was read.
+#[derive(Debug)]
+struct Known {
+    view: Arc<TenantView>,
+    fresh: bool,
+}
+
+/// What is remembered of every tenant that ever had endpoints.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    tenants: Mutex<HashMap<Tenant, Arc<TenantView>>>,
+    tenants: Mutex<HashMap<Tenant, Known>>,
     /// Of the data that was there when it was last looked at.
     epoch: Mutex<Option<String>>,
 }
 
 impl Registry {
-    fn get(&self, tenant: &Tenant) -> Option<Arc<TenantView>> {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    fn tenants(&self) -> MutexGuard<'_, HashMap<Tenant, Known>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The latest that is known, fresh or not.
+    fn latest(&self, tenant: &Tenant) -> Option<Arc<TenantView>> {
+        self.tenants().get(tenant).map(|known| Arc::clone(&known.view))
+    }
+
+    fn fresh(&self, tenant: &Tenant) -> Option<Arc<TenantView>> {
+        self.tenants().get(tenant).filter(|known| known.fresh).map(|known| Arc::clone(&known.view))
     }
 
     /// Remembers a view; a tenant of whom there is nothing to know is forgotten.
     fn set(&self, tenant: &Tenant, view: &Arc<TenantView>) {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if view.version.is_empty() {
-            tenants.remove(tenant);
+            self.tenants().remove(tenant);
         } else {
-            tenants.insert(tenant.clone(), Arc::clone(view));
+            self.tenants().insert(tenant.clone(), Known { view: Arc::clone(view), fresh: true });
         }
     }
 
+    /// A tenant's endpoints changed, we do not know how.
+    pub(super) fn stale(&self, tenant: &Tenant) {
+        if let Some(known) = self.tenants().get_mut(tenant) {
+            known.fresh = false;
+        }
+    }
+
+    /// We wrote (`Some`) or deleted an endpoint ourselves. Others may have done so as well: it is read again before
+    /// it is used, but should Redis lose it first, this is what is written again.
+    fn changed(&self, tenant: &Tenant, id: &EndpointId, endpoint: Option<&Endpoint>) {
+        let mut tenants = self.tenants();
+        let former = tenants.get(tenant).map(|known| known.view.as_ref());
+        let others = former.into_iter().flat_map(|view| &view.endpoints).filter(|other| other.id != *id);
+        let endpoints = others.map(Arc::clone).chain(endpoint.cloned().map(Arc::new)).collect();
+        let version = former.map(|view| view.version.clone()).unwrap_or_default();
+        let view = Arc::new(TenantView { version, endpoints });
+        tenants.insert(tenant.clone(), Known { view, fresh: false });
+    }
+
     fn known(&self) -> Vec<Tenant> {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.tenants().keys().cloned().collect()
+    }
+
+    fn all_stale(&self) -> Vec<Tenant> {
+        self.tenants().iter().filter(|(_, known)| !known.fresh).map(|(tenant, _)| tenant.clone()).collect()
     }
 
     /// Whether the data's epoch is another one than it was.
@@ -70,29 +108,28 @@ impl Shared {
     /// Writes how the data is laid out where nobody did, and refuses what we cannot read. Answers whether the data is
     /// other data than before.
     pub(super) async fn check_layout(&self, operation: &'static str) -> Result<bool, StoreError> {
-        let key = self.keys.layout();
         let epoch = format!("{:016x}", self.random::<u64>());
-        let mut commands = pipe();
-        for (field, value) in
-            [("schema", SCHEMA.to_string()), ("shards", super::keys::SHARDS.to_string()), ("epoch", epoch)]
-        {
-            commands.cmd("HSETNX").arg(&key).arg(field).arg(value).ignore();
-        }
-        commands.cmd("HMGET").arg(&key).arg(&["schema", "shards", "epoch"]);
-        let ((schema, shards, epoch),): ((u32, u32, String),) =
-            self.link.query(&commands).await.map_err(failed(operation))?;
+        let mut call = scripts::LAYOUT.prepare_invoke();
+        call.key(self.keys.layout()).arg(SCHEMA).arg(SHARDS).arg(epoch);
+        let (schema, shards, epoch): (u32, u32, String) =
+            self.link.run(&call, Again::Safe).await.map_err(failed(operation))?;
         if schema > SCHEMA {
             return Err(broken(operation)(format!(
                 "schema {schema} is newer than {SCHEMA}: upgrade this program"
             )));
         }
-        if shards != u32::from(super::keys::SHARDS) {
-            return Err(broken(operation)(format!(
-                "laid out in {shards} shards, not {}",
-                super::keys::SHARDS
-            )));
+        if shards != u32::from(SHARDS) {
+            return Err(broken(operation)(format!("laid out in {shards} shards, not {SHARDS}")));
         }
         Ok(self.registry.moved_to(epoch))
+    }
+
+    /// Reads again what changed since it was read.
+    pub(super) async fn catch_up(&self, operation: &'static str) -> Result<(), StoreError> {
+        for tenant in self.registry.all_stale() {
+            self.refresh(operation, &tenant).await?;
+        }
+        Ok(())
     }
 
     /// Looks whether Redis lost its data since the last look; if so, writes the endpoints again.
@@ -135,7 +172,7 @@ impl Shared {
         operation: &'static str,
         tenant: &Tenant,
     ) -> Result<Arc<TenantView>, StoreError> {
-        match self.registry.get(tenant) {
+        match self.registry.fresh(tenant) {
             Some(view) => Ok(view),
             None => self.refresh(operation, tenant).await,
         }
@@ -148,7 +185,7 @@ impl Shared {
         tenant: &Tenant,
     ) -> Result<Arc<TenantView>, StoreError> {
         let mut view = self.read_tenant(operation, tenant).await?;
-        let former = self.registry.get(tenant).filter(|_| view.version.is_empty());
+        let former = self.registry.latest(tenant).filter(|_| view.version.is_empty());
         if let Some(former) = former {
             for endpoint in &former.endpoints {
                 self.write_endpoint(operation, endpoint, Put::Create).await?;
@@ -217,7 +254,9 @@ impl Shared {
             return Ok(false);
         }
         let written = self.write_endpoint(OPERATION, endpoint, put).await?;
-        self.refresh(OPERATION, &endpoint.tenant).await?;
+        if written {
+            self.registry.changed(&endpoint.tenant, &endpoint.id, Some(endpoint));
+        }
         Ok(written)
     }
 
@@ -258,7 +297,7 @@ impl Shared {
                 break;
             }
         }
-        self.refresh(OPERATION, &endpoint.tenant).await?;
+        self.registry.changed(&endpoint.tenant, id, None);
         Ok(deleted)
     }
 

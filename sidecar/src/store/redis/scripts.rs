@@ -23,6 +23,8 @@ macro_rules! scripts {
 scripts! {
     ACCEPT: NEEDS_ROOM, "lua/accept.lua";
     PUT: NEEDS_ROOM, "lua/put.lua";
+    ROOM: NEEDS_ROOM, "lua/room.lua";
+    LAYOUT: MAKES_ROOM, "lua/layout.lua";
     TAKE: MAKES_ROOM, "lua/take.lua";
     SETTLE: MAKES_ROOM, "lua/settle.lua";
     MAINTAIN: MAKES_ROOM, "lua/maintain.lua";

@@ -14,12 +14,14 @@ if tenant then
   call('ZREM', WAIT, endpoint)
   call('SADD', GONE, endpoint)
   for _, delivery in ipairs(call('ZRANGE', LEASES, 0, -1)) do
-    if call('HGET', P .. delivery, 'p') == endpoint then
+    local d = call('HMGET', P .. delivery, 'p', 'e')
+    if d[1] == endpoint then
       call('ZREM', LEASES, delivery)
-      finish(delivery, 'dead:endpoint_deleted', now)
+      finish(delivery, d[2], 'dead:endpoint_deleted', now)
     end
   end
   tell(ARGV[5], ARGV[6], ARGV[7], tenant)
 end
 local more = call('SISMEMBER', GONE, endpoint) == 1 and bury(endpoint, now, limit) == limit
+write_ends()
 return { tenant and 1 or 0, more and 1 or 0 }

@@ -23,16 +23,35 @@ local function enqueue(endpoint, delivery, due, now)
 end
 
 -- Dead letters are listed by their events, as deliveries are.
-local function dead_letter(delivery) return call('HGET', P .. delivery, 'e') .. '.' .. delivery end
+local function dead_letter(event, delivery) return event .. '.' .. delivery end
 
--- A pending delivery is over: `status` is `delivered` or `dead:` and the reason.
-local function finish(delivery, status, now)
-  local dead = status ~= 'delivered'
-  call('HSET', P .. delivery, 's', status, 'u', now, 't', '', 'h', '')
-  call('ZADD', FINISHED, now, delivery)
-  call('HINCRBY', SUMS, 'pending', -1)
-  call('HINCRBY', SUMS, dead and 'dead' or 'delivered', 1)
-  if dead then call('ZADD', DEAD, 0, dead_letter(delivery)) end
+-- A command over many (score, member) or members at once: `rest` is passed in parts that fit on Lua's stack.
+local function each(command, key, rest)
+  for first = 1, #rest, 1000 do call(command, key, unpack(rest, first, math.min(first + 999, #rest))) end
+end
+
+-- Ends of pending deliveries, noted one by one and written together: `status` is `delivered` or `dead:` and the reason.
+local over = { finished = {}, dead = {}, delivered = 0 }
+local function finish(delivery, event, status, now, fields)
+  call('HSET', P .. delivery, 's', status, 'u', now, 't', '', unpack(fields or {}))
+  over.finished[#over.finished + 1] = now
+  over.finished[#over.finished + 1] = delivery
+  if status == 'delivered' then
+    over.delivered = over.delivered + 1
+  else
+    over.dead[#over.dead + 1] = 0
+    over.dead[#over.dead + 1] = dead_letter(event, delivery)
+  end
+end
+
+local function write_ends()
+  if #over.finished == 0 then return end
+  local dead = #over.dead / 2
+  each('ZADD', FINISHED, over.finished)
+  each('ZADD', DEAD, over.dead)
+  call('HINCRBY', SUMS, 'pending', -over.delivered - dead)
+  if over.delivered > 0 then call('HINCRBY', SUMS, 'delivered', over.delivered) end
+  if dead > 0 then call('HINCRBY', SUMS, 'dead', dead) end
 end
 
 -- `count` attempts at an endpoint are over, and it may have its turn again if only its cap kept it out.
@@ -47,13 +66,13 @@ local function reclaim(now, limit)
   local ended = call('ZRANGE', LEASES, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
   for _, delivery in ipairs(ended) do
     call('ZREM', LEASES, delivery)
-    local d = call('HMGET', P .. delivery, 'p', 'due')
+    local d = call('HMGET', P .. delivery, 'p', 'due', 'e')
     if d[1] and call('EXISTS', state_of(d[1])) == 1 then
-      call('HSET', P .. delivery, 't', '', 'h', '')
+      call('HSET', P .. delivery, 't', '')
       land(d[1], 1)
       enqueue(d[1], delivery, tonumber(d[2]), now)
     elseif d[1] then
-      finish(delivery, 'dead:endpoint_deleted', now)
+      finish(delivery, d[3], 'dead:endpoint_deleted', now)
     end
   end
   return #ended
@@ -62,7 +81,9 @@ end
 -- What waits for an endpoint that is no more becomes dead letters, at most `limit`. Answers how many.
 local function bury(endpoint, now, limit)
   local waiting = call('ZPOPMIN', queue_of(endpoint), limit)
-  for i = 1, #waiting, 2 do finish(waiting[i], 'dead:endpoint_deleted', now) end
+  for i = 1, #waiting, 2 do
+    finish(waiting[i], call('HGET', P .. waiting[i], 'e'), 'dead:endpoint_deleted', now)
+  end
   if #waiting < 2 * limit then call('SREM', GONE, endpoint) end
   return #waiting / 2
 end

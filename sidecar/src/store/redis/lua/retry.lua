@@ -13,7 +13,7 @@ if d[1] ~= 'pending' then
   call('HINCRBY', SUMS, d[1] == 'delivered' and 'delivered' or 'dead', -1)
   call('HINCRBY', SUMS, 'pending', 1)
   call('ZREM', FINISHED, delivery)
-  call('ZREM', DEAD, dead_letter(delivery))
+  call('ZREM', DEAD, dead_letter(d[5], delivery))
 end
 call('HSET', P .. delivery, 's', 'pending', 'due', now, 'b', d[4], 'u', now)
 enqueue(d[3], delivery, now, now)

@@ -2,7 +2,7 @@
 -- ARGV: 1 now (ms) · 2 failures that open a breaker · 3 open for (ms) · 4 attempts kept · then settlements of
 --       (delivery, token, verdict, moment, attempt); verdict: `delivered`, `retry` at the moment, `dead:` and the
 --       reason, `returned`; the attempt is opaque, its first letter `+` for a success, `-` for a failure
--- Answers {horizon, {1 recorded or 0 lease lost, …}}.
+-- A probe's lease is kept as its token and `?`. Answers {horizon, {1 recorded or 0 lease lost, …}}.
 local now, failures, open_ms, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- Endpoints met in this call: read once, written once. `false` for one that was deleted.
@@ -38,18 +38,21 @@ local function unprobe(s)
   if s.breaker == 'half_open' then s.breaker, s['until'], s.moved, s.rejoin = 'open', now, true, true end
 end
 
+local landed = {}
+
 local function settle(delivery, token, verdict, moment, attempt)
-  local d = call('HMGET', P .. delivery, 't', 'p', 'h', 'due')
-  if not d[1] or d[1] == '' or d[1] ~= token then return 0 end
-  local endpoint, probe = d[2], d[3] == '1'
+  local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e')
+  local probe = d[1] == token .. '?'
+  if not probe and d[1] ~= token then return 0 end
+  local endpoint, attempts = d[2], tonumber(d[4])
   local s = meet(endpoint)
-  call('ZREM', LEASES, delivery)
+  landed[#landed + 1] = delivery
   if s then s.landed = s.landed + 1 end
 
   if verdict == 'returned' then
     if s and probe then unprobe(s) end
   else
-    call('HINCRBY', P .. delivery, 'a', 1)
+    attempts = attempts + 1
     if call('RPUSH', P .. 'try:' .. delivery, string.sub(attempt, 2)) > kept then
       call('LPOP', P .. 'try:' .. delivery)
     end
@@ -58,11 +61,11 @@ local function settle(delivery, token, verdict, moment, attempt)
 
   local again = verdict == 'returned' or verdict == 'retry'
   if again and s then
-    local due = verdict == 'retry' and tonumber(moment) or tonumber(d[4])
-    call('HSET', P .. delivery, 't', '', 'h', '', 'due', due, 'u', now)
+    local due = verdict == 'retry' and tonumber(moment) or tonumber(d[3])
+    call('HSET', P .. delivery, 't', '', 'a', attempts, 'due', due, 'u', now)
     enqueue(endpoint, delivery, due, now)
   else
-    finish(delivery, again and 'dead:endpoint_deleted' or verdict, now)
+    finish(delivery, d[5], again and 'dead:endpoint_deleted' or verdict, now, { 'a', attempts })
   end
   return 1
 end
@@ -71,6 +74,8 @@ local results = {}
 for i = 5, #ARGV, 5 do
   results[#results + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
 end
+each('ZREM', LEASES, landed)
+write_ends()
 for endpoint, s in pairs(met) do
   if s then
     if s.moved then

@@ -1,11 +1,11 @@
 -- take: lease due deliveries to one worker, endpoints in turn, each within its cap, rate and breaker.
--- ARGV: 1 now (ms) · 2 room · 3 grace (ms) · 4 token
+-- ARGV: 1 now (ms) · 2 room, at most 1000 · 3 grace (ms) · 4 token
 -- Answers {horizon, pending, {endpoint, …}, {event, head, payload, …}, {delivery, endpoint's number, event's number,
 --         attempt, step, ends, …}}; numbers count from 1.
-local now, room, grace, token = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local now, room, grace, token = tonumber(ARGV[1]), math.min(tonumber(ARGV[2]), 1000), tonumber(ARGV[3]), ARGV[4]
 local SECOND = 1000000 -- microseconds: the limiter's unit, and its burst
 
-local leases, events, endpoints = {}, {}, {}
+local leases, events, endpoints, ended = {}, {}, {}, {}
 local event_number = {}
 
 -- Puts one delivery into the answer; one whose record is gone is dropped, it can never be sent.
@@ -20,8 +20,9 @@ local function lease(delivery, ends, probe)
     for _, part in ipairs({ d[1], event[1] or '', event[2] or '' }) do events[#events + 1] = part end
     event_number[d[1]] = #events / 3
   end
-  call('ZADD', LEASES, ends, delivery)
-  call('HSET', P .. delivery, 't', token, 'h', probe and '1' or '')
+  ended[#ended + 1] = ends
+  ended[#ended + 1] = delivery
+  call('HSET', P .. delivery, 't', probe and token .. '?' or token)
   local parts = { delivery, #endpoints, event_number[d[1]], d[2] + 1, d[2] - d[3] + 1, ends }
   for _, part in ipairs(parts) do leases[#leases + 1] = part end
   return true
@@ -112,4 +113,6 @@ while room > 0 and looks > 0 do
   end
 end
 
+each('ZADD', LEASES, ended)
+write_ends()
 return { horizon(), tonumber(call('HGET', SUMS, 'pending') or 0), endpoints, events, leases }

@@ -5,10 +5,16 @@
 //! turn, or among the *waiting*, by the moment it becomes ready. Serving takes one delivery and sends the lane to the
 //! back, so that a thousand waiting for one endpoint cost another one turn. All verbs are logarithmic.
 
+mod lane;
+mod pace;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::lane::{Lane, Place, Rules};
+pub(super) use self::lane::Rules;
+use self::lane::{Lane, Place};
 use crate::clock::Millis;
 use crate::model::{DeliveryId, Next};
 use crate::store::breaker::Admit;
@@ -155,9 +161,10 @@ impl Schedule {
         None
     }
 
-    /// The earliest moment at which [`Self::take`] may answer something, or a lease ends, if nothing else happens.
+    /// The earliest moment at which [`Self::take`] may answer something, or a lease ends, if nothing else happens. Of
+    /// several that have passed, any.
     pub(super) fn next(&self) -> Option<Millis> {
-        let ready = self.ready.first().and_then(|(_, slot)| self.lanes.get(slot)?.ready_at());
+        let ready = self.ready.first().and_then(|(_, slot)| self.lanes.get(slot)?.ready_since());
         let waiting = self.waiting.first().map(|(moment, _)| *moment);
         let ending = self.ends.first().map(|(moment, _)| *moment);
         [ready, waiting, ending].into_iter().flatten().min()
@@ -207,7 +214,7 @@ impl Schedule {
     fn serve(&mut self, slot: Slot, now: Millis, grace: Duration) -> Option<Grant> {
         let lane = self.lanes.get_mut(&slot)?;
         lane.place = Place::Nowhere;
-        if lane.ready_at().is_none_or(|moment| moment > now) {
+        if lane.ready_at(now).is_none_or(|moment| moment > now) {
             self.place(slot, now);
             return None;
         }
@@ -246,7 +253,7 @@ impl Schedule {
         self.displace(slot);
         match to {
             Place::Nowhere => {}
-            Place::Ready(turn) => drop(self.ready.insert((turn, slot))),
+            Place::Ready(turn, _) => drop(self.ready.insert((turn, slot))),
             Place::Waiting(moment) => drop(self.waiting.insert((moment, slot))),
         }
         if let Some(lane) = self.lanes.get_mut(&slot) {
@@ -258,7 +265,7 @@ impl Schedule {
         let Some(lane) = self.lanes.get_mut(&slot) else { return };
         match std::mem::replace(&mut lane.place, Place::Nowhere) {
             Place::Nowhere => {}
-            Place::Ready(turn) => drop(self.ready.remove(&(turn, slot))),
+            Place::Ready(turn, _) => drop(self.ready.remove(&(turn, slot))),
             Place::Waiting(moment) => drop(self.waiting.remove(&(moment, slot))),
         }
     }

@@ -11,15 +11,15 @@ use crate::store::breaker::Breaker;
 
 /// What of an endpoint its lane goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rules {
+pub(in super::super) struct Rules {
     /// Attempts at once.
-    pub(super) max_in_flight: NonZeroU16,
+    pub(in super::super) max_in_flight: NonZeroU16,
     /// Attempts a second.
-    pub(super) rate_limit: Option<NonZeroU16>,
+    pub(in super::super) rate_limit: Option<NonZeroU16>,
     /// An attempt's hard deadline.
-    pub(super) timeout: Duration,
+    pub(in super::super) timeout: Duration,
     /// Whether anything is tried at all.
-    pub(super) enabled: bool,
+    pub(in super::super) enabled: bool,
 }
 
 impl From<&Endpoint> for Rules {
@@ -54,8 +54,8 @@ pub(super) struct Lane {
 pub(super) enum Place {
     /// Nowhere: it is served only after something else has happened to it.
     Nowhere,
-    /// It may be served now, in this turn.
-    Ready(u64),
+    /// It may be served, in this turn and since this moment.
+    Ready(u64, Millis),
     /// It may be served from this moment on.
     Waiting(Millis),
 }
@@ -80,18 +80,26 @@ impl Lane {
     }
 
     /// The earliest moment at which it may be served, if nothing else happens to it; `None`: never.
-    pub(super) fn ready_at(&self) -> Option<Millis> {
+    pub(super) fn ready_at(&self, now: Millis) -> Option<Millis> {
         let free = self.in_flight < u32::from(self.rules.max_in_flight.get());
         let (first, _) = self.due.first().filter(|_| free && self.rules.enabled)?;
         let breaker = self.breaker.not_before().unwrap_or_default();
-        Some((*first).max(breaker).max(self.pace.not_before()))
+        Some((*first).max(breaker).max(self.pace.not_before(now)))
+    }
+
+    /// Since when it has been ready, if it is.
+    pub(super) const fn ready_since(&self) -> Option<Millis> {
+        match self.place {
+            Place::Ready(_, since) => Some(since),
+            Place::Nowhere | Place::Waiting(_) => None,
+        }
     }
 
     /// Where it belongs at `now`.
     pub(super) fn belongs(&self, now: Millis) -> Place {
-        match self.ready_at() {
+        match self.ready_at(now) {
             None => Place::Nowhere,
-            Some(moment) if moment <= now => Place::Ready(self.turn),
+            Some(moment) if moment <= now => Place::Ready(self.turn, moment),
             Some(moment) => Place::Waiting(moment),
         }
     }

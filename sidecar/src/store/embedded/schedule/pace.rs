@@ -29,15 +29,24 @@ impl Pace {
         Self { tat: self.tat, ..Self::new(per_second) }
     }
 
-    /// The earliest moment at which one more attempt fits.
-    pub(super) const fn not_before(self) -> Millis {
-        let earliest = self.tat.saturating_add(self.emission).saturating_sub(self.credit);
-        Millis(earliest.div_ceil(1_000))
+    /// The earliest moment at which one more attempt fits, as far as is known at `now`. After a clock that went back
+    /// it is one attempt's share away at most, not as long as the clock needs to catch up.
+    pub(super) fn not_before(self, now: Millis) -> Millis {
+        if self.emission == 0 {
+            return Millis(0);
+        }
+        let even = self.tat.saturating_add(self.emission).saturating_sub(self.credit);
+        let furthest = now.0.saturating_mul(1_000).saturating_add(self.emission);
+        Millis(even.min(furthest).div_ceil(1_000))
     }
 
     /// Spends one attempt at `now`.
     pub(super) fn spend(&mut self, now: Millis) {
-        self.tat = self.tat.max(now.0.saturating_mul(1_000)).saturating_add(self.emission);
+        if self.emission > 0 {
+            let now = now.0.saturating_mul(1_000);
+            let tat = self.tat.min(now.saturating_add(self.credit)).max(now);
+            self.tat = tat.saturating_add(self.emission);
+        }
     }
 }
 
@@ -50,7 +59,7 @@ mod tests {
         let mut pace = Pace::new(rate);
         let mut passed = Vec::new();
         for ms in 1_000_000..1_000_000 + seconds * 1_000 {
-            while pace.not_before() <= Millis(ms) && passed.len() < 5_000 {
+            while pace.not_before(Millis(ms)) <= Millis(ms) && passed.len() < 5_000 {
                 pace.spend(Millis(ms));
                 passed.push(ms);
             }
@@ -77,7 +86,7 @@ mod tests {
     fn no_limit_is_none() {
         let mut pace = Pace::new(None);
         pace.spend(Millis(7));
-        assert_eq!(pace.not_before(), Millis(7), "as many as you like, now");
+        assert_eq!(pace.not_before(Millis(7)), Millis(0), "as many as you like, at any time");
     }
 
     #[test]
@@ -85,14 +94,23 @@ mod tests {
         let mut pace = Pace::new(NonZeroU16::new(10));
         pace.spend(Millis(0));
         pace.spend(Millis(60_000));
-        assert_eq!(pace.not_before(), Millis(60_100));
+        assert_eq!(pace.not_before(Millis(60_000)), Millis(60_100));
     }
 
     #[test]
     fn another_rate_does_not_forgive_what_was_spent() {
         let mut pace = Pace::new(NonZeroU16::new(1));
         pace.spend(Millis(5_000));
-        assert_eq!(pace.at_rate(NonZeroU16::new(2)).not_before(), Millis(6_000));
-        assert_eq!(pace.at_rate(None).not_before(), Millis(6_000));
+        assert_eq!(pace.at_rate(NonZeroU16::new(2)).not_before(Millis(5_700)), Millis(6_000));
+        assert_eq!(pace.at_rate(None).not_before(Millis(5_700)), Millis(0));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_costs_one_attempts_share() {
+        let mut pace = Pace::new(NonZeroU16::new(10));
+        pace.spend(Millis(3_600_000));
+        assert_eq!(pace.not_before(Millis(1_000)), Millis(1_100));
+        pace.spend(Millis(1_100));
+        assert_eq!(pace.not_before(Millis(1_100)), Millis(1_200), "and it keeps its pace from there");
     }
 }

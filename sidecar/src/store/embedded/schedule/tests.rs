@@ -1,0 +1,302 @@
+//! The schedule against tables, and any history of it against a list that is looked through.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{DeadReason, Tenant};
+use crate::store::breaker::Breaker;
+
+const BREAKER: BreakerSettings = BreakerSettings { failures: 2, open_ms: 100 };
+const GRACE: Duration = Duration::from_millis(50);
+/// How long every lease of these tests holds.
+const LEASE_MS: u64 = 60;
+
+fn rules(max_in_flight: u16) -> Rules {
+    let max_in_flight = NonZeroU16::new(max_in_flight).unwrap();
+    Rules { max_in_flight, rate_limit: None, timeout: Duration::from_millis(10), enabled: true }
+}
+
+fn id(n: u128) -> DeliveryId {
+    DeliveryId::fresh(Millis(1), n << 64, &Tenant::default())
+}
+
+/// A schedule with these lanes open.
+fn schedule(lanes: &[(i64, Rules)]) -> Schedule {
+    let mut schedule = Schedule::new(BREAKER, 0);
+    for (slot, rules) in lanes {
+        schedule.open(Slot(*slot), *rules, Millis(0));
+    }
+    schedule
+}
+
+fn take_all(schedule: &mut Schedule, now: u64) -> Vec<Grant> {
+    std::iter::from_fn(|| schedule.take(Millis(now), GRACE)).collect()
+}
+
+#[test]
+fn lanes_take_turns_and_a_late_one_does_not_wait() {
+    let mut schedule = schedule(&[(1, rules(100)), (2, rules(100)), (3, rules(100))]);
+    for n in 0..10 {
+        schedule.push(Slot(1), Millis(0), id(n), Millis(0));
+    }
+    let slots = |schedule: &mut Schedule, count: usize| -> Vec<i64> {
+        (0..count).map(|_| schedule.take(Millis(0), GRACE).unwrap().held.slot.0).collect()
+    };
+    assert_eq!(slots(&mut schedule, 3), [1, 1, 1], "alone");
+    for n in 10..13 {
+        schedule.push(Slot(2), Millis(0), id(n), Millis(0));
+    }
+    schedule.push(Slot(3), Millis(0), id(13), Millis(0));
+    assert_eq!(slots(&mut schedule, 7), [2, 3, 1, 2, 1, 2, 1]);
+}
+
+#[test]
+fn a_rate_limit_spaces_what_is_taken() {
+    let mut schedule = schedule(&[(1, Rules { rate_limit: NonZeroU16::new(10), ..rules(100) })]);
+    for n in 0..5 {
+        schedule.push(Slot(1), Millis(1_000), id(n), Millis(1_000));
+    }
+    let table =
+        [(1_000, 1, 1_100), (1_099, 0, 1_100), (1_100, 1, 1_200), (1_150, 0, 1_200), (1_900, 1, 2_000)];
+    for (now, taken, next) in table {
+        for grant in take_all(&mut schedule, now) {
+            schedule.settle(
+                grant.delivery,
+                Ending::Attempted { success: true, next: Next::Delivered },
+                Millis(now),
+            );
+            assert_eq!(taken, 1, "at {now}");
+        }
+        assert_eq!(schedule.next(), Some(Millis(next)), "at {now}");
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_stops_nothing_for_ever() {
+    let mut schedule = schedule(&[(1, rules(10)), (2, rules(10))]);
+    schedule.push(Slot(1), Millis(500), id(1), Millis(1_000));
+    assert_eq!(take_all(&mut schedule, 400), [], "not due by the present clock");
+    assert_eq!(schedule.next(), Some(Millis(500)));
+    assert_eq!(take_all(&mut schedule, 500).len(), 1);
+}
+
+#[test]
+fn a_closed_lane_leaves_nothing_behind() {
+    let mut schedule = schedule(&[(1, rules(1)), (2, rules(1))]);
+    for n in 0..4 {
+        schedule.push(Slot(1 + i64::from(n > 2)), Millis(0), id(n), Millis(0));
+    }
+    let held = take_all(&mut schedule, 0);
+    assert_eq!((held.len(), schedule.pending()), (2, 4));
+    schedule.close(Slot(1));
+    assert_eq!(schedule.pending(), 1);
+    assert_eq!(schedule.count(Slot(1)), None);
+    assert_eq!(schedule.held(held[0].delivery), None);
+    assert_eq!(schedule.reclaim(Millis(LEASE_MS)), 1, "only the other lane's");
+    schedule.push(Slot(1), Millis(0), id(9), Millis(0));
+    assert_eq!(schedule.pending(), 1, "without a lane nothing is taken in");
+}
+
+#[test]
+fn a_raised_cap_is_used_and_a_lowered_one_kept() {
+    let mut schedule = schedule(&[(1, rules(2))]);
+    for n in 0..6 {
+        schedule.push(Slot(1), Millis(0), id(n), Millis(0));
+    }
+    let held = take_all(&mut schedule, 0);
+    assert_eq!(held.len(), 2);
+    schedule.open(Slot(1), rules(3), Millis(0));
+    assert_eq!(take_all(&mut schedule, 0).len(), 1);
+    schedule.open(Slot(1), rules(1), Millis(0));
+    schedule.settle(held[0].delivery, Ending::Returned, Millis(1));
+    assert_eq!(take_all(&mut schedule, 1).len(), 0, "two are still under way");
+}
+
+/// One step of a history.
+#[derive(Debug, Clone)]
+enum Step {
+    Push { slot: i64, wait_ms: u64 },
+    Take,
+    Settle { which: usize, ending: Ending },
+    Reclaim,
+    Pass { ms: u64 },
+    Obey { slot: i64, max_in_flight: u16, enabled: bool },
+    Remove { which: usize },
+}
+
+fn any_ending() -> impl Strategy<Value = Ending> {
+    let attempted = |success, next| Ending::Attempted { success, next };
+    prop_oneof![
+        2 => Just(attempted(true, Next::Delivered)),
+        1 => Just(attempted(false, Next::Dead(DeadReason::Exhausted))),
+        3 => (0..400_u64).prop_map(move |ms| attempted(false, Next::RetryAt(Millis(ms)))),
+        1 => Just(Ending::Returned),
+    ]
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..4_i64, 0..50_u64).prop_map(|(slot, wait_ms)| Step::Push { slot, wait_ms }),
+        5 => Just(Step::Take),
+        4 => (any::<usize>(), any_ending()).prop_map(|(which, ending)| Step::Settle { which, ending }),
+        1 => Just(Step::Reclaim),
+        3 => (0..80_u64).prop_map(|ms| Step::Pass { ms }),
+        1 => (1..4_i64, 1..4_u16, any::<bool>())
+            .prop_map(|(slot, max_in_flight, enabled)| Step::Obey { slot, max_in_flight, enabled }),
+        1 => any::<usize>().prop_map(|which| Step::Remove { which }),
+    ]
+}
+
+/// A pending delivery as the list knows it.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    slot: Slot,
+    id: DeliveryId,
+    due: Millis,
+    held: Option<Held>,
+}
+
+/// What the schedule should do, by looking through everything.
+#[derive(Debug)]
+struct List {
+    rows: Vec<Row>,
+    lanes: Vec<(Slot, Rules, Breaker, u64)>,
+    turns: u64,
+    made: u128,
+}
+
+impl List {
+    fn new() -> Self {
+        let lane = |slot| (Slot(slot), rules(2), Breaker::default(), 0);
+        Self { rows: Vec::new(), lanes: (1..4).map(lane).collect(), turns: 0, made: 0 }
+    }
+
+    fn in_flight(&self, slot: Slot) -> usize {
+        self.rows.iter().filter(|row| row.slot == slot && row.held.is_some()).count()
+    }
+
+    fn first(&self, slot: Slot) -> Option<Row> {
+        let waiting = self.rows.iter().filter(|row| row.slot == slot && row.held.is_none());
+        waiting.min_by_key(|row| (row.due, row.id)).copied()
+    }
+
+    /// When each lane may be served, with its turn.
+    fn ready(&self) -> Vec<(Millis, u64, Slot)> {
+        let lane = |(slot, rules, breaker, turn): &(Slot, Rules, Breaker, u64)| {
+            let free = rules.enabled && self.in_flight(*slot) < usize::from(rules.max_in_flight.get());
+            let first = self.first(*slot).filter(|_| free)?;
+            Some((first.due.max(breaker.not_before().unwrap_or_default()), *turn, *slot))
+        };
+        self.lanes.iter().filter_map(lane).collect()
+    }
+
+    /// What a take at `now` must answer.
+    fn take(&mut self, now: Millis) -> Option<DeliveryId> {
+        let ready = self.ready();
+        let (_, _, slot) =
+            ready.iter().filter(|(at, ..)| *at <= now).min_by_key(|(_, turn, slot)| (*turn, *slot))?;
+        let (slot, row) = (*slot, self.first(*slot)?);
+        self.turns += 1;
+        let ends = Millis(now.0 + LEASE_MS);
+        let lane = self.lanes.iter_mut().find(|lane| lane.0 == slot)?;
+        (lane.2, lane.3) = (lane.2.admit(now, ends).0, self.turns);
+        Some(row.id)
+    }
+
+    fn settle(&mut self, id: DeliveryId, ending: Ending, now: Millis) {
+        let at = self.rows.iter().position(|row| row.id == id).unwrap();
+        let held = self.rows[at].held.take().unwrap();
+        let lane = self.lanes.iter_mut().find(|lane| lane.0 == held.slot).unwrap();
+        match ending {
+            Ending::Returned => lane.2 = lane.2.forgo(held.probe, now),
+            Ending::Attempted { success, next } => {
+                lane.2 = lane.2.record(held.probe, success, now, BREAKER);
+                match next {
+                    Next::RetryAt(due) => self.rows[at].due = due,
+                    Next::Delivered | Next::Dead(_) => drop(self.rows.remove(at)),
+                }
+            }
+        }
+    }
+
+    fn reclaim(&mut self, now: Millis) -> u64 {
+        let ended = self.rows.iter().filter(|row| row.held.is_some_and(|held| held.ends_at <= now));
+        let ended: Vec<DeliveryId> = ended.map(|row| row.id).collect();
+        for id in &ended {
+            self.settle(*id, Ending::Returned, now);
+        }
+        ended.len() as u64
+    }
+
+    /// The earliest moment at which something may happen; what has passed is all the same: now.
+    fn next(&self, now: Millis) -> Option<Millis> {
+        let ready = self.ready().into_iter().map(|(at, ..)| at);
+        let ends = self.rows.iter().filter_map(|row| row.held.map(|held| held.ends_at));
+        ready.chain(ends).min().map(|moment| moment.max(now))
+    }
+}
+
+/// Does one step to both and compares what they say.
+fn walk(schedule: &mut Schedule, list: &mut List, step: &Step, now: &mut Millis) {
+    match *step {
+        Step::Push { slot, wait_ms } => {
+            list.made += 1;
+            let row = Row { slot: Slot(slot), id: id(list.made), due: Millis(now.0 + wait_ms), held: None };
+            list.rows.push(row);
+            schedule.push(row.slot, row.due, row.id, *now);
+        }
+        Step::Take => {
+            let (expected, grant) = (list.take(*now), schedule.take(*now, GRACE));
+            assert_eq!(grant.map(|grant| grant.delivery), expected);
+            if let Some(grant) = grant {
+                let row = list.rows.iter_mut().find(|row| row.id == grant.delivery).unwrap();
+                assert_eq!((grant.held.due, grant.held.ends_at), (row.due, Millis(now.0 + LEASE_MS)));
+                row.held = Some(grant.held);
+            }
+        }
+        Step::Settle { which, ending } => {
+            let held: Vec<DeliveryId> =
+                list.rows.iter().filter(|row| row.held.is_some()).map(|row| row.id).collect();
+            let Some(id) = which.checked_rem(held.len()).map(|at| held[at]) else { return };
+            schedule.settle(id, ending, *now);
+            list.settle(id, ending, *now);
+        }
+        Step::Reclaim => assert_eq!(schedule.reclaim(*now), list.reclaim(*now)),
+        Step::Pass { ms } => *now = Millis(now.0 + ms),
+        Step::Obey { slot, max_in_flight, enabled } => {
+            let rules = Rules { enabled, ..rules(max_in_flight) };
+            schedule.open(Slot(slot), rules, *now);
+            list.lanes.iter_mut().filter(|lane| lane.0 == Slot(slot)).for_each(|lane| lane.1 = rules);
+        }
+        Step::Remove { which } => {
+            let Some(at) = which.checked_rem(list.rows.len()) else { return };
+            let row = list.rows[at];
+            assert_eq!(schedule.remove(row.slot, row.due, row.id, *now), row.held.is_none());
+            list.rows.retain(|other| other.id != row.id || row.held.is_some());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_is_what_a_list_would_make_of_it(steps in proptest::collection::vec(any_step(), 1..120)) {
+        let (mut list, mut now) = (List::new(), Millis(0));
+        let mut schedule = schedule(&[(1, rules(2)), (2, rules(2)), (3, rules(2))]);
+        for step in &steps {
+            walk(&mut schedule, &mut list, step, &mut now);
+            prop_assert_eq!(schedule.pending(), list.rows.len() as u64);
+            let next = schedule.next().map(|moment| moment.max(now));
+            prop_assert_eq!(next, list.next(now), "after {:?} at {:?}", step, now);
+            for (slot, _, breaker, _) in &list.lanes {
+                let count = schedule.count(*slot).unwrap();
+                prop_assert_eq!(count.in_flight as usize, list.in_flight(*slot));
+                prop_assert_eq!(count.breaker, breaker.state());
+            }
+        }
+    }
+}

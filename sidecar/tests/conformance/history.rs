@@ -1,0 +1,266 @@
+//! Any history of accepts, takes, results, upkeep, retries, passing time and re-openings against a simple model: what
+//! is accepted is delivered or dead, once, and never lost.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookgate_sidecar::clock::Millis;
+use hookgate_sidecar::model::{DeadReason, DeliveryId, EventId, Next, Status};
+use hookgate_sidecar::store::{
+    Acceptance, BreakerSettings, Lease, Settled, Settlement, Store, StoreSettings,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use crate::fixture::*;
+use crate::subject::Subject;
+
+/// How many histories, each over a place of its own.
+const HISTORIES: u32 = 24;
+/// The window of idempotency keys, short enough to end within a history.
+const WINDOW_MS: u64 = 20_000;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { keys: Vec<u8> },
+    Take { room: u16 },
+    Settle { which: usize, next: NextStep },
+    Maintain,
+    Retry { which: usize },
+    Pass { ms: u64 },
+    Reopen,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum NextStep {
+    Delivered,
+    RetryIn(u64),
+    Dead,
+    Returned,
+}
+
+fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
+    let next = prop_oneof![
+        3 => Just(NextStep::Delivered),
+        3 => (0..9_000_u64).prop_map(NextStep::RetryIn),
+        1 => Just(NextStep::Dead),
+        1 => Just(NextStep::Returned),
+    ];
+    prop_oneof![
+        4 => proptest::collection::vec(0..6_u8, 0..4).prop_map(|keys| Step::Accept { keys }),
+        5 => (0..6_u16).prop_map(|room| Step::Take { room }),
+        5 => (any::<usize>(), next).prop_map(|(which, next)| Step::Settle { which, next }),
+        1 => Just(Step::Maintain),
+        1 => any::<usize>().prop_map(|which| Step::Retry { which }),
+        3 => (0..5_000_u64).prop_map(|ms| Step::Pass { ms }),
+        reopen => Just(Step::Reopen),
+    ]
+}
+
+/// A delivery as it must be.
+#[derive(Debug, Clone)]
+struct Row {
+    status: Status,
+    attempts: u32,
+    step: u32,
+    due: Millis,
+    /// The lease under which it is in an attempt.
+    held: Option<(u64, Millis)>,
+}
+
+/// One history: a store, and what it must say.
+struct History<S> {
+    subject: S,
+    store: Option<Arc<dyn Store>>,
+    now: Millis,
+    rows: HashMap<DeliveryId, Row>,
+    keys: HashMap<u8, (Acceptance, Millis)>,
+    events: Vec<EventId>,
+    /// Every lease ever handed out, the lost ones too.
+    leases: Vec<Lease>,
+}
+
+fn settings() -> StoreSettings {
+    let breaker = BreakerSettings { failures: u32::MAX, ..BreakerSettings::default() };
+    StoreSettings {
+        breaker,
+        idempotency_window: Duration::from_millis(WINDOW_MS),
+        ..StoreSettings::default()
+    }
+}
+
+impl<S: Subject> History<S> {
+    async fn begin() -> Self {
+        let subject = S::start().await;
+        let store = subject.open(settings()).await;
+        for name in ["a", "b"] {
+            put(&*store, &endpoint(name)).await;
+        }
+        let (rows, keys) = (HashMap::new(), HashMap::new());
+        Self { subject, store: Some(store), now: at(0), rows, keys, events: Vec::new(), leases: Vec::new() }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().unwrap())
+    }
+
+    async fn walk(&mut self, step: Step) {
+        match step {
+            Step::Accept { keys } => self.accept(&keys).await,
+            Step::Take { room } => self.take(room).await,
+            Step::Settle { which, next } => self.settle(which, next).await,
+            Step::Maintain => self.maintain().await,
+            Step::Retry { which } => self.retry(which).await,
+            Step::Pass { ms } => self.now = Millis(self.now.0 + ms),
+            Step::Reopen => self.reopen().await,
+        }
+        let count =
+            |status: fn(&Status) -> bool| self.rows.values().filter(|row| status(&row.status)).count() as u64;
+        let census = self.store().census().await.unwrap();
+        assert_eq!(census.pending, count(|status| matches!(status, Status::Pending)), "pending");
+        assert_eq!(census.delivered, count(|status| matches!(status, Status::Delivered)), "delivered");
+        assert_eq!(census.dead, count(|status| matches!(status, Status::Dead(_))), "dead");
+    }
+
+    async fn accept(&mut self, keys: &[u8]) {
+        let names: Vec<String> = keys.iter().map(|key| format!("key {key}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let answer = self.store().accept(&[offer(event(self.now), &names)], self.now).await.unwrap()[0];
+        let known =
+            |key| self.keys.get(key).filter(|(_, until)| self.now < *until).map(|(first, _)| first.id);
+        let first = keys.iter().find_map(known);
+        assert_eq!((answer.duplicate, answer.deliveries), (first.is_some(), 2), "keys {keys:?}");
+        assert!(first.is_none_or(|first| first == answer.id), "the first result");
+        if first.is_none() {
+            let until = Millis(self.now.0 + WINDOW_MS);
+            self.keys.extend(keys.iter().map(|key| (*key, (answer, until))));
+            self.events.push(answer.id);
+            let row = Row { status: Status::Pending, attempts: 0, step: 0, due: self.now, held: None };
+            let deliveries = deliveries_of(&*self.store(), answer.id).await;
+            self.rows.extend(deliveries.iter().map(|delivery| (delivery.id, row.clone())));
+        }
+    }
+
+    fn reclaim(&mut self) -> u64 {
+        let ended = self.rows.values_mut().filter(|row| row.held.is_some_and(|(_, end)| end <= self.now));
+        ended.map(|row| row.held = None).count() as u64
+    }
+
+    async fn take(&mut self, room: u16) {
+        self.reclaim();
+        let due = |row: &Row| row.status == Status::Pending && row.held.is_none() && row.due <= self.now;
+        let due = self.rows.values().filter(|row| due(row)).count();
+        let leases = leases(&*self.store(), self.now, room).await;
+        assert_eq!(leases.len(), due.min(room.into()), "all that is due, as far as there is room");
+        for lease in &leases {
+            let row = self.rows.get_mut(&lease.delivery).unwrap();
+            assert!(row.status == Status::Pending && row.held.is_none() && row.due <= self.now, "{row:?}");
+            assert_eq!((lease.attempt, lease.step), (row.attempts + 1, row.step + 1));
+            row.held = Some((lease.token, lease.ends_at));
+        }
+        self.leases.extend(leases);
+    }
+
+    async fn settle(&mut self, which: usize, next: NextStep) {
+        let Some(lease) = which.checked_rem(self.leases.len()).map(|at| self.leases[at].clone()) else {
+            return;
+        };
+        let now = self.now;
+        let settlement: Settlement = match next {
+            NextStep::Delivered => succeeded(&lease, now),
+            NextStep::RetryIn(ms) => failed(&lease, now, Next::RetryAt(Millis(now.0 + ms))),
+            NextStep::Dead => failed(&lease, now, Next::Dead(DeadReason::Exhausted)),
+            NextStep::Returned => returned(&lease),
+        };
+        let settled = settle(&*self.store(), settlement, now).await;
+        let row = self.rows.get_mut(&lease.delivery).unwrap();
+        let holds = row.held.is_some_and(|(token, _)| token == lease.token);
+        assert_eq!(settled, if holds { Settled::Recorded } else { Settled::LeaseLost });
+        if !holds {
+            return;
+        }
+        row.held = None;
+        match next {
+            NextStep::Delivered => row.status = Status::Delivered,
+            NextStep::RetryIn(ms) => row.due = Millis(now.0 + ms),
+            NextStep::Dead => row.status = Status::Dead(DeadReason::Exhausted),
+            NextStep::Returned => return,
+        }
+        (row.attempts, row.step) = (row.attempts + 1, row.step + 1);
+    }
+
+    async fn maintain(&mut self) {
+        let reclaimed = self.store().maintain(self.now).await.unwrap().reclaimed;
+        assert_eq!(reclaimed, self.reclaim());
+    }
+
+    async fn retry(&mut self, which: usize) {
+        let mut ids: Vec<DeliveryId> = self.rows.keys().copied().collect();
+        ids.sort_unstable();
+        let Some(id) = which.checked_rem(ids.len()).map(|at| ids[at]) else { return };
+        self.store().retry(&id, self.now).await.unwrap().unwrap();
+        let row = self.rows.get_mut(&id).unwrap();
+        if row.held.is_none() {
+            (row.status, row.step, row.due) = (Status::Pending, 0, self.now);
+        }
+    }
+
+    /// Opens the store again. Whether leases outlive that is the store's affair: by their end they are lost.
+    async fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(self.subject.open(settings()).await);
+        let ends = self.rows.values().filter_map(|row| row.held.map(|(_, end)| end)).max();
+        self.now = self.now.max(ends.unwrap_or_default());
+        self.store().maintain(self.now).await.unwrap();
+        self.rows.values_mut().for_each(|row| row.held = None);
+    }
+
+    /// Delivers all that is left, and compares the whole ledger.
+    async fn end(mut self) {
+        self.now = Millis(self.now.0 + 1_000_000);
+        self.reclaim();
+        let store = self.store();
+        deliver_all(&*store, self.now).await;
+        for row in self.rows.values_mut().filter(|row| row.status == Status::Pending) {
+            (row.status, row.attempts) = (Status::Delivered, row.attempts + 1);
+        }
+        for id in &self.events {
+            for delivery in deliveries_of(&*store, *id).await {
+                let row = self.rows.remove(&delivery.id).expect("a delivery that was accepted");
+                assert_eq!((delivery.status, delivery.attempts), (row.status, row.attempts));
+                assert_eq!(store.attempts(&delivery.id).await.unwrap().len(), row.attempts as usize);
+            }
+        }
+        assert!(self.rows.is_empty(), "lost: {:?}", self.rows);
+    }
+}
+
+pub async fn any_history_is_what_a_simple_model_makes_of_it<S: Subject>(_: &S) {
+    run::<S>(0);
+}
+
+pub async fn any_history_survives_opening_again<S: Subject>(_: &S) {
+    run::<S>(1);
+}
+
+fn run<S: Subject>(reopen: u32) {
+    let config = ProptestConfig { cases: HISTORIES, failure_persistence: None, ..ProptestConfig::default() };
+    let steps = proptest::collection::vec(any_step(reopen), 1..60);
+    let result = TestRunner::new(config).run(&steps, |steps| {
+        let walk = async {
+            let mut history = History::<S>::begin().await;
+            for step in steps {
+                history.walk(step).await;
+            }
+            history.end().await;
+        };
+        block_in_place(|| Handle::current().block_on(walk));
+        Ok(())
+    });
+    if let Err(TestError::Fail(why, steps)) = result {
+        panic!("{why}, after {steps:#?}");
+    }
+}
