@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 #[command(name = "hookgate-bench", version, about, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// How long each figure is measured
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=600))]
     pub(crate) seconds: u16,
 
     /// Only these benchmarks (may be given several times); all of them without it

@@ -13,6 +13,7 @@ use crate::ledger::Balance;
 use crate::plan::Plan;
 use crate::run::{Costs, Measured, Run};
 use crate::scene::{BODY_BYTES, CONNECTIONS, Scene};
+use crate::table::figure;
 
 /// How long what was accepted may take to be delivered once the sending ended.
 const DRAIN_BOUND: Duration = Duration::from_secs(60);
@@ -84,7 +85,8 @@ impl Report {
         let promises =
             Kept::ALL.map(|kept| format!("  {}: a 202 waits for {}\n", kept.name(), kept.waits_for()));
         let void: String = self.runs.iter().filter_map(Run::why_void).collect();
-        format!("{table}\n{}{void}", promises.concat())
+        let late = figure(self.runs.iter().map(|run| run.tool_late_ms).fold(0.0, f64::max));
+        format!("{table}\n{}  at 200/s the tool itself was at most {late} ms late\n{void}", promises.concat())
     }
 }
 

@@ -89,15 +89,15 @@ impl Load {
         let mut body = Vec::with_capacity(self.size);
         for turn in 0.. {
             let due = schedule.due(turn);
+            // At a fixed rate all its moments count, also those that come late.
+            if due.unwrap_or_else(Instant::now) >= schedule.until {
+                break;
+            }
             if let Some(due) = due {
                 sleep_until(due.into()).await;
                 part.late = part.late.max(due.elapsed());
             }
             let sent_at = Instant::now();
-            // At a fixed rate all its moments count, also those that come late.
-            if due.unwrap_or(sent_at) >= schedule.until {
-                break;
-            }
             let Some(number) = self.ledger.send() else { break };
             payload::write(&mut body, Stamp { number, sent_ns: nanos(sent_at - self.start) }, self.size);
             let status = connection.post(&self.head, &body).await?;

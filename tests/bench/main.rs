@@ -20,6 +20,7 @@ mod delivery;
 mod gateway;
 mod ledger;
 mod load;
+mod machine;
 mod noop;
 mod payload;
 mod plan;
@@ -39,27 +40,29 @@ use hookgate_e2e::artefacts;
 use serde::Serialize;
 
 use args::{Args, Bench};
+use machine::Machine;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let (args, machine) = (Args::parse(), Machine::now());
     let mut is_void = false;
+    println!("{}\n", machine.remark());
     if args.wants(Bench::Gateway) {
         say("gateway", "one Envoy worker, 8 connections, signed bodies");
         let report = gateway::measure(args.span()).await;
         is_void |= report.is_void();
-        keep("gateway", &report, &report.table());
+        keep(&machine, "gateway", &report, &report.table());
     }
     if args.wants(Bench::Delivery) {
         say("delivery", "1 KiB events from 32 connections to endpoints that answer at once");
         let report = delivery::measure(args.span()).await;
         is_void |= report.is_void();
-        keep("delivery", &report, &report.table());
+        keep(&machine, "delivery", &report, &report.table());
     }
     if args.wants(Bench::Cold) {
         say("cold", "the sidecar at its start and at rest");
         let report = cold::measure().await;
-        keep("cold", &report, &report.table());
+        keep(&machine, "cold", &report, &report.table());
     }
     if is_void { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -69,11 +72,18 @@ fn say(name: &str, what: &str) {
 }
 
 /// Prints the table and writes the report to `target/bench/NAME.json`.
-fn keep(name: &str, report: &impl Serialize, table: &str) {
+fn keep(machine: &Machine, name: &str, report: &impl Serialize, table: &str) {
     println!("{table}");
     let folder = artefacts::root().join("target/bench");
     fs::create_dir_all(&folder).expect("a folder in target");
     let path = folder.join(format!("{name}.json"));
-    let json = serde_json::to_vec_pretty(report).expect("a report is JSON");
+    let json = serde_json::to_vec_pretty(&Kept { machine, report }).expect("a report is JSON");
     fs::write(&path, json).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// A report as it is kept.
+#[derive(Debug, Serialize)]
+struct Kept<'a, R> {
+    machine: &'a Machine,
+    report: &'a R,
 }

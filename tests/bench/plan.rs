@@ -66,7 +66,7 @@ impl Plan {
     /// Every event for a hundred endpoints.
     const FAN_OUT: Self = Self {
         name: "fan-out 1:100",
-        events: 500,
+        events: 200,
         endpoints: 100,
         warm_up: Duration::ZERO,
         ..Self::saturation(NO_HURRY)

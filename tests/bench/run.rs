@@ -28,7 +28,7 @@ pub(crate) struct Run {
     /// Of the load tool and its receiver.
     tool: Cost,
     /// At a fixed rate: how late the tool itself sent at worst.
-    tool_late_ms: f64,
+    pub(crate) tool_late_ms: f64,
     balance: Balance,
     /// Why connections of the tool ended before their time.
     broken: Vec<String>,
