@@ -27,19 +27,19 @@ impl At {
     }
 
     /// Complains of what was `expected` unless it is `fine`.
-    pub(super) fn expect(&self, fine: bool, expected: &str) -> Result<(), PolicyError> {
+    pub(super) fn require(&self, fine: bool, expected: &str) -> Result<(), PolicyError> {
         if fine { Ok(()) } else { Err(self.wrong(format!("expected {expected}"))) }
     }
 
     pub(super) fn body_limit(&self, bytes: u64) -> Result<u64, PolicyError> {
-        self.expect((1..=64 << 20).contains(&bytes), "1–67108864 bytes (64 MiB)").map(|()| bytes)
+        self.require((1..=64 << 20).contains(&bytes), "1–67108864 bytes (64 MiB)").map(|()| bytes)
     }
 
     pub(super) fn rate_limit(&self, limit: RateLimitDocument) -> Result<RateLimit, PolicyError> {
         let burst = limit.burst.unwrap_or(limit.requests);
-        self.field("requests").expect((1..=1_000_000).contains(&limit.requests), "1–1000000")?;
-        self.field("window_s").expect((1..=86_400).contains(&limit.window_s), "1–86400 seconds")?;
-        self.field("burst").expect((1..=1_000_000).contains(&burst), "1–1000000")?;
+        self.field("requests").require((1..=1_000_000).contains(&limit.requests), "1–1000000")?;
+        self.field("window_s").require((1..=86_400).contains(&limit.window_s), "1–86400 seconds")?;
+        self.field("burst").require((1..=1_000_000).contains(&burst), "1–1000000")?;
         Ok(RateLimit { requests: limit.requests, window_s: limit.window_s, burst })
     }
 }

@@ -121,9 +121,9 @@ impl Policy {
         resolve: &mut dyn FnMut(&str) -> Option<String>,
     ) -> Result<Self, PolicyError> {
         let whole = At::top(".");
-        whole.expect(json.len() <= MAX_DOCUMENT, "at most 1048576 bytes")?;
+        whole.require(json.len() <= MAX_DOCUMENT, "at most 1048576 bytes")?;
         let Version { version } = parse(json)?;
-        At::top("version").expect(version == 1, "1: the only version this door knows")?;
+        At::top("version").require(version == 1, "1: the only version this door knows")?;
         let document: Document = parse(json)?;
         let defaults = Defaults {
             max_body_bytes: At::top("max_body_bytes").body_limit(document.max_body_bytes)?,
@@ -134,7 +134,7 @@ impl Policy {
         };
         let sources = read_sources(document.sources, &defaults, resolve)?;
         let routes = routes(&sources, document.passthrough)?;
-        whole.expect(!routes.is_empty(), "`sources` or `passthrough`")?;
+        whole.require(!routes.is_empty(), "`sources` or `passthrough`")?;
         Ok(Self {
             gateway: document.gateway,
             rate_limit_headers: document.rate_limit_headers,
@@ -194,11 +194,11 @@ fn read_sources(
     resolve: &mut dyn FnMut(&str) -> Option<String>,
 ) -> Result<Vec<Source>, PolicyError> {
     let at = At::top("sources");
-    at.expect(documents.len() <= MAX_ROUTES, "at most 1000 sources")?;
+    at.require(documents.len() <= MAX_ROUTES, "at most 1000 sources")?;
     let mut names = BTreeSet::new();
     let sources = documents.into_iter().enumerate().map(|(index, document)| {
         let at = at.index(index);
-        at.field("name").expect(names.insert(document.name.clone()), "a name of its own")?;
+        at.field("name").require(names.insert(document.name.clone()), "a name of its own")?;
         Source::new(document, &at, defaults, resolve)
     });
     sources.collect()
@@ -209,14 +209,14 @@ fn routes(sources: &[Source], passthrough: Vec<String>) -> Result<BTreeMap<Strin
     let mut routes = BTreeMap::new();
     for (index, source) in sources.iter().enumerate() {
         let fresh = routes.insert(source.path().to_owned(), Target::Source(index)).is_none();
-        At::top("sources").index(index).field("path").expect(fresh, "a path of its own")?;
+        At::top("sources").index(index).field("path").require(fresh, "a path of its own")?;
     }
     let at = At::top("passthrough");
-    at.expect(passthrough.len() <= MAX_ROUTES, "at most 1000 paths")?;
+    at.require(passthrough.len() <= MAX_ROUTES, "at most 1000 paths")?;
     for (index, path) in passthrough.into_iter().enumerate() {
         let at = at.index(index);
-        at.expect(is_path(&path), "a path as on the wire: /…, no query, at most 256 characters")?;
-        at.expect(routes.insert(path, Target::Passthrough).is_none(), "a path of its own")?;
+        at.require(is_path(&path), "a path as on the wire: /…, no query, at most 256 characters")?;
+        at.require(routes.insert(path, Target::Passthrough).is_none(), "a path of its own")?;
     }
     Ok(routes)
 }

@@ -25,7 +25,7 @@ pub(super) fn read(
     }
     let keys = references.iter().enumerate().map(|(index, reference)| {
         let at = at.index(index);
-        at.expect(is_reference(reference), "a reference such as \"env:HOOKGATE_SECRET_ACME\"")?;
+        at.require(is_reference(reference), "a reference such as \"env:HOOKGATE_SECRET_ACME\"")?;
         let text = resolve(reference).map(Zeroizing::new);
         let text = text.ok_or_else(|| {
             at.wrong("the reference does not resolve: is the variable set for this process?")

@@ -79,17 +79,17 @@ impl Source {
         defaults: &Defaults,
         resolve: &mut dyn FnMut(&str) -> Option<String>,
     ) -> Result<Self, PolicyError> {
-        at.field("name").expect(is_name(&document.name), "1–64 of a–z 0–9 -, and not \"passthrough\"")?;
+        at.field("name").require(is_name(&document.name), "1–64 of a–z 0–9 -, and not \"passthrough\"")?;
         let path = document.path.unwrap_or_else(|| format!("/in/{}", document.name));
         at.field("path")
-            .expect(is_path(&path), "a path as on the wire: /…, no query, at most 256 characters")?;
-        at.field("methods").expect((1..=8).contains(&document.methods.len()), "1–8 methods")?;
+            .require(is_path(&path), "a path as on the wire: /…, no query, at most 256 characters")?;
+        at.field("methods").require((1..=8).contains(&document.methods.len()), "1–8 methods")?;
         for (index, method) in document.methods.iter().enumerate() {
             at.field("methods")
                 .index(index)
-                .expect(is_method(method), "a method in capitals, not CONNECT")?;
+                .require(is_method(method), "a method in capitals, not CONNECT")?;
         }
-        at.field("tenant").expect(is_tenant(&document.tenant), "1–64 of A–Z a–z 0–9 _ - .")?;
+        at.field("tenant").require(is_tenant(&document.tenant), "1–64 of A–Z a–z 0–9 _ - .")?;
         let rate_limit = document.rate_limit.map_or(Ok(defaults.rate_limit), |given| {
             given.map(|limit| at.field("rate_limit").rate_limit(limit)).transpose()
         })?;
@@ -180,7 +180,7 @@ fn tolerance(own: Option<u64>, scheme: &Scheme, at: &At) -> Result<u64, PolicyEr
     match (own, scheme.tolerance_s()) {
         (Some(_), None) => Err(at.wrong("this scheme has no timestamp: expected nothing here")),
         (Some(own), Some(_)) => {
-            at.expect((1..=Scheme::MAX_TOLERANCE_S).contains(&own), "1–86400 seconds")?;
+            at.require((1..=Scheme::MAX_TOLERANCE_S).contains(&own), "1–86400 seconds")?;
             Ok(own)
         }
         (None, preset) => Ok(preset.unwrap_or(0)),
