@@ -39,8 +39,9 @@ impl Default for Retry {
     }
 }
 
-/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one. `Debug` shows what a log may
+/// hold: no secret, no header's value, no URL (its path or query may be one).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its name.
     pub id: EndpointId,
@@ -72,4 +73,39 @@ pub struct Endpoint {
     pub created_at: Millis,
     /// When it was last changed.
     pub updated_at: Millis,
+}
+
+impl Debug for Endpoint {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.id)
+            .field("tenant", &self.tenant)
+            .field("event_types", &self.event_types)
+            .field("headers", &self.headers.keys())
+            .field("max_in_flight", &self.max_in_flight)
+            .field("rate_limit", &self.rate_limit)
+            .field("timeout_ms", &self.timeout_ms)
+            .field("retry", &self.retry)
+            .field("enabled", &self.enabled)
+            .field("declared", &self.declared)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_not_in_debug() {
+        let endpoint: Endpoint = serde_json::from_value(serde_json::json!({
+            "id": "a", "tenant": "acme", "url": "https://a.example/hidden", "event_types": ["*"],
+            "secrets": ["whsec_hidden"], "headers": {"authorization": "Bearer hidden"}, "max_in_flight": 1,
+            "rate_limit": null, "timeout_ms": 1000, "retry": {}, "enabled": true, "declared": false,
+            "description": "", "created_at": 0, "updated_at": 0,
+        }))
+        .unwrap();
+        let shown = format!("{endpoint:?}");
+        assert!(shown.contains("authorization") && !shown.contains("hidden"), "{shown}");
+    }
 }
