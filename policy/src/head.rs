@@ -30,7 +30,7 @@ pub struct RequestHead<'a> {
     pub method: &'a [u8],
     /// Path and query, as on the wire: nothing decoded, nothing normalised.
     pub target: &'a [u8],
-    /// Every header line; pseudo headers (`:path`) are ignored.
+    /// Every header line. Of pseudo headers only `:authority` is read, and only to see that it is one.
     pub headers: &'a [Header<'a>],
     /// Who sent it, as far as the host trusts to know; `None` shares one rate-limit bucket.
     pub client: Option<IpAddr>,

@@ -47,3 +47,22 @@ impl Clock for SystemClock {
         Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 }
+
+/// Measures a span of time that no jump of the wall clock can falsify.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(tokio::time::Instant);
+
+impl Stopwatch {
+    /// Starts it.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one reader")]
+    pub fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    /// How long it has been running.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

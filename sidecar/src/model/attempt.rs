@@ -24,6 +24,22 @@ pub enum Failure {
     Unsendable,
 }
 
+impl Failure {
+    /// The class in one word, for metrics and logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Unsendable => "unsendable",
+        }
+    }
+}
+
 /// What an attempt ended in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -39,8 +39,8 @@ impl Default for Retry {
     }
 }
 
-/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one. `Debug` shows what a log may
-/// hold: no secret, no header's value, no URL (its path or query may be one).
+/// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one. `Debug` shows which one it
+/// is and no more: its URL's query and its headers are secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its name.
@@ -77,18 +77,7 @@ pub struct Endpoint {
 
 impl Debug for Endpoint {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
-            .field("id", &self.id)
-            .field("tenant", &self.tenant)
-            .field("event_types", &self.event_types)
-            .field("headers", &self.headers.keys())
-            .field("max_in_flight", &self.max_in_flight)
-            .field("rate_limit", &self.rate_limit)
-            .field("timeout_ms", &self.timeout_ms)
-            .field("retry", &self.retry)
-            .field("enabled", &self.enabled)
-            .field("declared", &self.declared)
-            .finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("id", &self.id).field("tenant", &self.tenant).finish_non_exhaustive()
     }
 }
 
@@ -106,6 +95,6 @@ mod tests {
         }))
         .unwrap();
         let shown = format!("{endpoint:?}");
-        assert!(shown.contains("authorization") && !shown.contains("hidden"), "{shown}");
+        assert!(shown.contains("acme") && !shown.contains("hidden"), "{shown}");
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod breaker;
 pub mod embedded;
+pub mod redis;
 mod settings;
 
 use std::fmt::Debug;
@@ -48,7 +49,7 @@ pub struct StoreError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// An event to accept, with the keys by which it counts as known (0–4; a signed message brings one per live secret).
+/// An event to accept, with the keys by which it counts as known (0–6: a signed message brings one per live secret, a client up to two).
 #[derive(Debug, Clone)]
 pub struct Offer {
     /// The event.
@@ -256,7 +257,7 @@ pub trait Store: Debug + Send + Sync {
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;
 
     /// Woken (`notify_waiters` and one permit) whenever work may have become due sooner than `Taken::next` said: by
-    /// an accept, a retry, an enabled endpoint, on this process or another.
+    /// an accept, a retry, an enabled endpoint, a settle that makes room at one; on this process or another.
     fn wake(&self) -> Arc<Notify>;
 
     /// Whether the store answers and can accept.

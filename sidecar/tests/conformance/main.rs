@@ -12,6 +12,9 @@ mod durability;
 mod fixture;
 mod history;
 mod ledger;
+#[path = "../support/redis_server.rs"]
+#[expect(dead_code, reason = "another suite uses the rest")]
+mod redis_server;
 mod registry;
 mod settling;
 mod subject;
@@ -114,3 +117,5 @@ macro_rules! durability {
 conformance!(embedded_memory, crate::subject::Memory);
 conformance!(embedded_file, crate::subject::File);
 durability!(embedded_file_reopened, crate::subject::File);
+conformance!(redis, crate::subject::Redis);
+durability!(redis_reopened, crate::subject::Redis);

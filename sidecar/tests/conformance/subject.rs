@@ -4,8 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use hookgate_sidecar::store::embedded::{Embedded, Location};
+use hookgate_sidecar::store::redis::RedisStore;
 use hookgate_sidecar::store::{Store, StoreSettings};
 use tempfile::TempDir;
+
+use crate::redis_server::RedisServer;
 
 /// A place where a store can be opened; nobody else uses it.
 pub trait Subject: Sized {
@@ -40,5 +43,18 @@ impl Subject for File {
     async fn open(&self, settings: StoreSettings) -> Arc<dyn Store> {
         let path = self.0.path().join("hookgate.db");
         Arc::new(Embedded::open(Location::File(path), settings).unwrap())
+    }
+}
+
+/// The store over a Redis of its own.
+pub struct Redis(RedisServer);
+
+impl Subject for Redis {
+    async fn start() -> Self {
+        Self(RedisServer::start().await)
+    }
+
+    async fn open(&self, settings: StoreSettings) -> Arc<dyn Store> {
+        Arc::new(RedisStore::connect(&self.0.url(), 4, settings).unwrap())
     }
 }

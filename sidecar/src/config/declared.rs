@@ -1,0 +1,136 @@
+//! Endpoints declared in the configuration file, so that a deployment can live in git.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Debug, Formatter};
+use std::num::NonZeroU16;
+
+use serde::Deserialize;
+
+use super::{Config, ConfigError, Surroundings};
+use crate::clock::Millis;
+use crate::delivery::egress::{OwnListeners, check_url};
+use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
+use crate::registry;
+
+/// One `[[endpoints]]` of the file. `Debug` shows which one it is and no more.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredEndpoint {
+    /// Its name, 1–64 of `A–Z a–z 0–9 _ -`.
+    pub id: EndpointId,
+    /// Where it listens, `http` or `https`.
+    pub url: String,
+    /// Which event types it wants; default all.
+    #[serde(default = "all")]
+    pub event_types: Vec<Glob>,
+    /// Whose it is.
+    #[serde(default)]
+    pub tenant: Tenant,
+    /// Signing secrets, newest first, 1–3 references `env:NAME`.
+    pub secrets: Vec<String>,
+    /// Headers added to every attempt; a value that begins with `env:` is looked up.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Attempts at once, 1–65535, default 16.
+    #[serde(default = "registry::default_in_flight")]
+    pub max_in_flight: NonZeroU16,
+    /// Attempts a second; default no limit.
+    #[serde(default)]
+    pub rate_limit: Option<NonZeroU16>,
+    /// The deadline of an attempt, milliseconds, 100–120 000, default 15 000.
+    #[serde(default = "registry::default_timeout_ms")]
+    pub timeout_ms: u32,
+    /// When failed attempts are tried again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// Whether it gets new events; default true.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Free text for people.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl Debug for DeclaredEndpoint {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeclaredEndpoint").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A declared endpoint with its secrets; its times are set when it is written.
+#[derive(Debug, Clone)]
+pub struct Declared(pub Endpoint);
+
+fn all() -> Vec<Glob> {
+    "*".parse().into_iter().collect()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Looks up what the declarations refer to and checks the whole.
+pub(super) fn resolve(config: &Config, around: &Surroundings<'_>) -> Result<Vec<Declared>, ConfigError> {
+    let mut seen = BTreeSet::new();
+    let egress = config.egress(OwnListeners::default());
+    let endpoints = &config.endpoints;
+    endpoints
+        .iter()
+        .enumerate()
+        .map(|(index, declared)| {
+            let refuse = |field: &str, problem: &str| ConfigError::Endpoint {
+                index,
+                field: field.to_owned(),
+                problem: problem.to_owned(),
+            };
+            if !seen.insert(&declared.id) {
+                return Err(refuse("id", "another endpoint has it"));
+            }
+            let endpoint = declared.endpoint(around).map_err(|(field, problem)| refuse(&field, &problem))?;
+            registry::check(&endpoint).map_err(|invalid| refuse(&invalid.field, &invalid.problem))?;
+            check_url(&endpoint.url, &egress).map_err(|refusal| refuse("url", &refusal.to_string()))?;
+            Ok(Declared(endpoint))
+        })
+        .collect()
+}
+
+impl DeclaredEndpoint {
+    /// The endpoint; or the field whose reference leads nowhere, and why.
+    fn endpoint(&self, around: &Surroundings<'_>) -> Result<Endpoint, (String, String)> {
+        let secrets = self.secrets.iter().enumerate().map(|(index, reference)| {
+            let name = reference.strip_prefix("env:").ok_or("expected a reference, env:NAME".to_owned());
+            name.and_then(|name| variable(name, around))
+                .map(Secret)
+                .map_err(|problem| (format!("secrets[{index}]"), problem))
+        });
+        let headers = self.headers.iter().map(|(name, value)| {
+            let value = value
+                .strip_prefix("env:")
+                .map_or_else(|| Ok(value.clone()), |variable_name| variable(variable_name, around));
+            value
+                .map(|value| (name.to_ascii_lowercase(), value))
+                .map_err(|problem| (format!("headers.{name}"), problem))
+        });
+        Ok(Endpoint {
+            id: self.id.clone(),
+            tenant: self.tenant.clone(),
+            url: self.url.clone(),
+            event_types: self.event_types.clone(),
+            secrets: secrets.collect::<Result<_, _>>()?,
+            headers: headers.collect::<Result<_, _>>()?,
+            max_in_flight: self.max_in_flight,
+            rate_limit: self.rate_limit,
+            timeout_ms: self.timeout_ms,
+            retry: self.retry,
+            enabled: self.enabled,
+            declared: true,
+            description: self.description.clone(),
+            created_at: Millis(0),
+            updated_at: Millis(0),
+        })
+    }
+}
+
+fn variable(name: &str, around: &Surroundings<'_>) -> Result<String, String> {
+    around.variable(name).ok_or_else(|| format!("{name} is not set in the environment"))
+}

@@ -1,0 +1,77 @@
+//! The keys: their names in the file and in the environment, and what they must be. One table for errors and help.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// In the file; empty when it is in the environment only.
+    pub name: &'static str,
+    /// In the environment.
+    pub variable: &'static str,
+    /// What it must be, to follow "expected".
+    pub expected: &'static str,
+    /// What it is for, and its default.
+    pub meaning: &'static str,
+}
+
+macro_rules! keys {
+    ($($id:ident = $name:literal, $variable:literal, $expected:literal, $meaning:literal;)*) => {
+        $(pub(super) const $id: Key =
+            Key { name: $name, variable: $variable, expected: $expected, meaning: $meaning };)*
+        /// Every setting that has a variable, in the order of the reference.
+        pub const KEYS: &[Key] = &[$($id),*];
+    };
+}
+
+keys! {
+    CONFIG = "", "HOOKGATE_CONFIG", "a path", "The configuration file (TOML)";
+    DATA_LISTEN = "data_listen", "HOOKGATE_DATA_LISTEN", "an address and a port, 127.0.0.1:8700",
+        "Where events come in [127.0.0.1:8700]";
+    ADMIN_LISTEN = "admin_listen", "HOOKGATE_ADMIN_LISTEN", "an address and a port, 127.0.0.1:8701",
+        "Where the API, health and metrics answer [127.0.0.1:8701]";
+    API_KEY = "", "HOOKGATE_API_KEY", "1–256 visible ASCII characters without spaces",
+        "The API key; without one the API answers on loopback only";
+    API_KEY_FILE = "api_key_file", "HOOKGATE_API_KEY_FILE", "a path", "A file that holds the API key, alone";
+    REDIS_URL = "", "REDIS_URL", "redis://… or rediss://…", "Keep everything in this Redis";
+    STORE = "store", "HOOKGATE_STORE", "`memory` or `sqlite:PATH`",
+        "Without REDIS_URL: memory, or sqlite:PATH [memory]";
+    WORKERS = "workers", "HOOKGATE_WORKERS", "a whole number, 1–65535", "Attempts at once [10, serverless 2]";
+    POOL = "pool", "HOOKGATE_POOL", "a whole number, 1–65535", "Connections kept [100, serverless 5]";
+    EGRESS_ALLOW = "egress_allow", "HOOKGATE_EGRESS_ALLOW", "CIDRs with commas between, 10.0.0.0/8,::1/128",
+        "Private networks that deliveries may reach [none]";
+    EGRESS_PORTS = "egress_ports", "HOOKGATE_EGRESS_PORTS", "ports with commas between, 443,8443",
+        "Ports of public addresses that deliveries may reach [80,443,8080,8443]";
+    EGRESS_HTTP = "egress_http", "HOOKGATE_EGRESS_HTTP", "`true` or `false`",
+        "Whether deliveries may use http besides https [true]";
+    TRUSTED_PROXIES = "trusted_proxies", "HOOKGATE_TRUSTED_PROXIES",
+        "CIDRs with commas between, 10.0.0.0/8,::1/128",
+        "Peers whose X-Forwarded-For is believed [127.0.0.0/8,::1/128]";
+    POLICY = "policy", "HOOKGATE_POLICY", "a path", "The policy document (JSON): sources and limits [no sources]";
+    MAX_PAYLOAD_BYTES = "max_payload_bytes", "HOOKGATE_MAX_PAYLOAD_BYTES", "a whole number, 1024–67108864",
+        "Largest body of a request, bytes [1048576]";
+    BUFFER_BYTES = "buffer_bytes", "HOOKGATE_BUFFER_BYTES",
+        "a whole number, at least max_payload_bytes, at most 4294967295",
+        "All bodies being read at once, bytes [67108864]";
+    MAX_CONNECTIONS = "max_connections", "HOOKGATE_MAX_CONNECTIONS", "a whole number, 1–65535",
+        "Connections at once on each listener [1024]";
+    IDLE_TIMEOUT_MS = "idle_timeout_ms", "HOOKGATE_IDLE_TIMEOUT_MS", "a whole number, 1–4294967295",
+        "Idle connection, or slow request head, milliseconds [60000]";
+    BODY_TIMEOUT_MS = "body_timeout_ms", "HOOKGATE_BODY_TIMEOUT_MS", "a whole number, 1–4294967295",
+        "Slow request body, milliseconds [30000]";
+    DRAIN_MS = "drain_ms", "HOOKGATE_DRAIN_MS", "a whole number, 1–4294967295",
+        "How long shutdown may take, milliseconds [10000]";
+    IDEMPOTENCY_WINDOW_S = "idempotency_window_s", "HOOKGATE_IDEMPOTENCY_WINDOW_S",
+        "a whole number, 1–4294967295", "How long an idempotency key is known, seconds [86400]";
+    RETENTION_S = "retention_s", "HOOKGATE_RETENTION_S", "a whole number, 1–4294967295",
+        "How long what is finished is remembered, seconds [604800]";
+    MAX_PENDING = "max_pending", "HOOKGATE_MAX_PENDING", "a whole number, 1–4294967295",
+        "Deliveries pending at once; beyond it 503 [1000000]";
+    MEMORY_BYTES = "memory_bytes", "HOOKGATE_MEMORY_BYTES", "a whole number, 1048576–4294967295",
+        "What the memory store may take, bytes; at it 503 [268435456]";
+    BREAKER_FAILURES = "breaker_failures", "HOOKGATE_BREAKER_FAILURES", "a whole number, 1–4294967295",
+        "Failures in a row that open an endpoint's breaker [5]";
+    BREAKER_OPEN_MS = "breaker_open_ms", "HOOKGATE_BREAKER_OPEN_MS", "a whole number, 1–4294967295",
+        "How long an open breaker rests, milliseconds [30000]";
+    LOG = "log", "HOOKGATE_LOG", "a level or a filter, `info` or `warn,hookgate_sidecar=debug`",
+        "Log level or filter [info]";
+    ENABLE_METRICS = "enable_metrics", "ENABLE_METRICS", "`true` or `false`", "Whether /metrics answers [true]";
+}

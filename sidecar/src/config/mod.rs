@@ -1,0 +1,250 @@
+//! Settings: a TOML file under the environment. Read once, at start, into a value that cannot be wrong.
+//!
+//! Every key has a variable, and the variable wins; an empty variable counts as unset. Secrets never stand in the
+//! file: they come from the environment, or from a file of their own.
+
+mod declared;
+mod env;
+mod error;
+mod file;
+mod host;
+mod key;
+mod network;
+mod policy;
+mod secret;
+mod store;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::{Path, PathBuf};
+
+use hookgate_policy::Policy;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::delivery::egress::{AllowList, EgressSettings, OwnListeners};
+use crate::telemetry::logs;
+
+pub use declared::{Declared, DeclaredEndpoint};
+pub use env::{Surroundings, system_variable};
+pub use error::ConfigError;
+pub use host::Host;
+pub use key::{KEYS, Key};
+pub use secret::{ApiKey, Hidden};
+pub use store::StoreChoice;
+
+/// Everything that can be set. The comments are the reference; every default works.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where events come in. Port 0 takes a free one. `HOOKGATE_DATA_LISTEN`, default `127.0.0.1:8700`.
+    pub data_listen: SocketAddr,
+    /// Where the API, health and metrics answer. `HOOKGATE_ADMIN_LISTEN`, default `127.0.0.1:8701`.
+    pub admin_listen: SocketAddr,
+    /// A file that holds the API key, alone. `HOOKGATE_API_KEY_FILE`. The key itself: `HOOKGATE_API_KEY` only.
+    pub api_key_file: Option<PathBuf>,
+    /// `memory` or `sqlite:PATH`. `HOOKGATE_STORE`, default `memory`. `REDIS_URL` wins over both.
+    pub store: StoreChoice,
+    /// Attempts at once, 1–65535. `HOOKGATE_WORKERS`, default 10, serverless 2.
+    pub workers: Option<NonZeroU16>,
+    /// Connections kept to the store's server and to endpoints, 1–65535. `HOOKGATE_POOL`, default 100, serverless 5.
+    pub pool: Option<NonZeroU16>,
+    /// Private networks that deliveries may reach all the same, CIDRs. `HOOKGATE_EGRESS_ALLOW`, comma-separated.
+    #[serde(deserialize_with = "network::allow_list")]
+    pub egress_allow: AllowList,
+    /// Ports of public addresses that deliveries may reach. `HOOKGATE_EGRESS_PORTS`, default 80, 443, 8080, 8443.
+    pub egress_ports: Vec<NonZeroU16>,
+    /// Whether deliveries may use `http` besides `https`. `HOOKGATE_EGRESS_HTTP`, default true.
+    pub egress_http: bool,
+    /// Peers whose `X-Forwarded-For` is believed, CIDRs. `HOOKGATE_TRUSTED_PROXIES`, default loopback.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The policy document, JSON. `HOOKGATE_POLICY`; without one, no sources: only the API brings events.
+    pub policy: Option<PathBuf>,
+    /// Largest body of a request, bytes, 1 KiB–64 MiB. `HOOKGATE_MAX_PAYLOAD_BYTES`, default 1 MiB.
+    pub max_payload_bytes: u32,
+    /// All bodies being read at once, bytes; beyond it 503. `HOOKGATE_BUFFER_BYTES`, default 64 MiB.
+    pub buffer_bytes: u32,
+    /// Connections at once on each listener; more wait in the kernel. `HOOKGATE_MAX_CONNECTIONS`, default 1024.
+    pub max_connections: NonZeroU16,
+    /// How long a connection may be idle or take to send a request's head, milliseconds.
+    /// `HOOKGATE_IDLE_TIMEOUT_MS`, default 60 000.
+    pub idle_timeout_ms: NonZeroU32,
+    /// How long a request's body may take, milliseconds. `HOOKGATE_BODY_TIMEOUT_MS`, default 30 000.
+    pub body_timeout_ms: NonZeroU32,
+    /// How long shutdown may take, milliseconds. `HOOKGATE_DRAIN_MS`, default 10 000.
+    pub drain_ms: NonZeroU32,
+    /// How long an idempotency key is known, seconds. `HOOKGATE_IDEMPOTENCY_WINDOW_S`, default 86 400 (24 h).
+    pub idempotency_window_s: NonZeroU32,
+    /// How long what is finished is remembered, seconds. `HOOKGATE_RETENTION_S`, default 604 800 (7 d).
+    pub retention_s: NonZeroU32,
+    /// Deliveries pending at once; beyond it 503. `HOOKGATE_MAX_PENDING`, default 1 000 000.
+    pub max_pending: NonZeroU32,
+    /// What the memory store may take, bytes, at least 1 MiB; at it 503. `HOOKGATE_MEMORY_BYTES`, default 256 MiB.
+    pub memory_bytes: u32,
+    /// Failed attempts in a row that open an endpoint's breaker. `HOOKGATE_BREAKER_FAILURES`, default 5.
+    pub breaker_failures: NonZeroU32,
+    /// How long an open breaker rests, milliseconds. `HOOKGATE_BREAKER_OPEN_MS`, default 30 000.
+    pub breaker_open_ms: NonZeroU32,
+    /// Log level or filter: `info`, `warn,hookgate_sidecar=debug`. `HOOKGATE_LOG`, default `info`.
+    pub log: String,
+    /// Whether `/metrics` answers. `ENABLE_METRICS`, default true.
+    pub enable_metrics: bool,
+    /// Endpoints kept in step with this file at every start; read-only in the API. In the file only.
+    pub endpoints: Vec<DeclaredEndpoint>,
+    /// Redis, when `REDIS_URL` says so. May hold a password.
+    #[serde(skip)]
+    pub redis_url: Option<Hidden>,
+    /// The API key, when there is one.
+    #[serde(skip)]
+    pub api_key: Option<ApiKey>,
+    /// Where we run.
+    #[serde(skip)]
+    pub host: Host,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            data_listen: SocketAddr::new(loopback, 8700),
+            admin_listen: SocketAddr::new(loopback, 8701),
+            api_key_file: None,
+            store: StoreChoice::Memory,
+            workers: None,
+            pool: None,
+            egress_allow: AllowList::default(),
+            egress_ports: [80, 443, 8080, 8443].map(at_least_one_16).into(),
+            egress_http: true,
+            trusted_proxies: vec![loopback_v4(), IpAddr::from(std::net::Ipv6Addr::LOCALHOST).into()],
+            policy: None,
+            max_payload_bytes: 1 << 20,
+            buffer_bytes: 64 << 20,
+            max_connections: at_least_one_16(1024),
+            idle_timeout_ms: at_least_one(60_000),
+            body_timeout_ms: at_least_one(30_000),
+            drain_ms: at_least_one(10_000),
+            idempotency_window_s: at_least_one(86_400),
+            retention_s: at_least_one(604_800),
+            max_pending: at_least_one(1_000_000),
+            memory_bytes: 256 << 20,
+            breaker_failures: at_least_one(5),
+            breaker_open_ms: at_least_one(30_000),
+            log: "info".to_owned(),
+            enable_metrics: true,
+            endpoints: Vec::new(),
+            redis_url: None,
+            api_key: None,
+            host: Host::Server,
+        }
+    }
+}
+
+/// A configuration that was read in full: the settings, and what they refer to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What the data listener demands.
+    pub policy: Policy,
+    /// The declared endpoints, secrets resolved.
+    pub declared: Vec<Declared>,
+}
+
+/// Reads the settings, the policy and the declared endpoints. `path`: the file that the command line names; without
+/// it `HOOKGATE_CONFIG` does, or there is none.
+///
+/// # Errors
+/// What is wrong and where; never a variable's value.
+pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, ConfigError> {
+    let path = path.map(Path::to_owned).or_else(|| around.variable("HOOKGATE_CONFIG").map(PathBuf::from));
+    let mut config = path.map_or_else(|| Ok(Config::default()), |path| file::read(&path, around))?;
+    env::apply(&mut config, around)?;
+    config.host = Host::detect(|name| around.variable(name).is_some());
+    config.redis_url = store::redis_url(around)?;
+    config.api_key = secret::api_key(config.api_key_file.as_deref(), around)?;
+    config.check()?;
+    let policy = policy::read(&config, around)?;
+    let declared = declared::resolve(&config, around)?;
+    config.check_exposure(&policy)?;
+    Ok(Loaded { config, policy, declared })
+}
+
+impl Config {
+    /// Attempts at once.
+    #[must_use]
+    pub fn workers(&self) -> NonZeroU16 {
+        self.workers.unwrap_or_else(|| at_least_one_16(self.host.sizes().workers))
+    }
+
+    /// Connections kept.
+    #[must_use]
+    pub fn pool(&self) -> NonZeroU16 {
+        self.pool.unwrap_or_else(|| at_least_one_16(self.host.sizes().pool))
+    }
+
+    /// Where deliveries may go. `own`: the listeners, to be filled once they are bound.
+    #[must_use]
+    pub fn egress(&self, own: OwnListeners) -> EgressSettings {
+        let ports = self.egress_ports.iter().map(|port| port.get()).collect();
+        EgressSettings { allow: self.egress_allow.clone(), ports, http: self.egress_http, own }
+    }
+
+    /// What the store is told.
+    #[must_use]
+    pub fn store_settings(&self) -> crate::store::StoreSettings {
+        use std::time::Duration;
+        crate::store::StoreSettings {
+            idempotency_window: Duration::from_secs(self.idempotency_window_s.get().into()),
+            retention: Duration::from_secs(self.retention_s.get().into()),
+            max_pending: self.max_pending.get().into(),
+            memory_bytes: self.memory_bytes.into(),
+            breaker: crate::store::BreakerSettings {
+                failures: self.breaker_failures.get(),
+                open_ms: self.breaker_open_ms.get().into(),
+            },
+        }
+    }
+
+    /// The ranges that the types do not say.
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(1 << 10..=64 << 20).contains(&self.max_payload_bytes) {
+            return Err(ConfigError::range(&key::MAX_PAYLOAD_BYTES));
+        }
+        if !logs::is_filter(&self.log) {
+            return Err(ConfigError::range(&key::LOG));
+        }
+        if self.memory_bytes < 1 << 20 {
+            return Err(ConfigError::range(&key::MEMORY_BYTES));
+        }
+        if self.buffer_bytes < self.max_payload_bytes {
+            return Err(ConfigError::range(&key::BUFFER_BYTES));
+        }
+        Ok(())
+    }
+
+    /// Nobody who can reach a listener may do what only a key permits.
+    fn check_exposure(&self, policy: &Policy) -> Result<(), ConfigError> {
+        if self.api_key.is_some() {
+            return Ok(());
+        }
+        if !self.admin_listen.ip().is_loopback() {
+            return Err(ConfigError::exposed(&key::ADMIN_LISTEN, self.admin_listen));
+        }
+        if !self.data_listen.ip().is_loopback() && policy::lets_the_api_through(policy) {
+            return Err(ConfigError::exposed(&key::DATA_LISTEN, self.data_listen));
+        }
+        Ok(())
+    }
+}
+
+fn loopback_v4() -> IpNet {
+    ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into()
+}
+
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+}
+
+fn at_least_one_16(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN)
+}

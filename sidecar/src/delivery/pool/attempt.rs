@@ -1,0 +1,117 @@
+//! One attempt as a task: its span, its permit, its result handed to the settler.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span, field};
+
+use super::Shared;
+use crate::clock::Millis;
+use crate::delivery::attempt::Sent;
+use crate::delivery::retry::decide;
+use crate::model::{Next, Outcome};
+use crate::store::{Lease, Report, Settlement};
+
+/// A result on its way to the store, with the moment from which it may be too late.
+#[derive(Debug)]
+pub(super) struct Owed {
+    pub(super) settlement: Settlement,
+    pub(super) lease_ends_at: Millis,
+}
+
+/// Starts attempts.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tasks: TaskTracker,
+    pub(super) results: mpsc::Sender<Owed>,
+    pub(super) cut: CancellationToken,
+}
+
+impl Attempts {
+    /// Starts the attempt of a lease. `permit` is held until its result is with the settler: a store that is away
+    /// stops the pool from taking more. `draw`: 64 random bits for the retry.
+    pub(super) fn start(&self, lease: Lease, permit: OwnedSemaphorePermit, draw: u64) {
+        let (shared, results, cut) = (Arc::clone(&self.shared), self.results.clone(), self.cut.clone());
+        let span = deliver_span(&lease);
+        let attempt = async move {
+            let report = match cut.run_until_cancelled(shared.transport.send(&lease)).await {
+                Some(sent) => report(&shared, &lease, sent, draw),
+                None => Report::Returned,
+            };
+            hand_over(&results, &lease, report).await;
+            drop(permit);
+        };
+        self.tasks.spawn(attempt.instrument(span));
+    }
+
+    /// Gives a lease back unused.
+    pub(super) async fn give_back(&self, lease: &Lease) {
+        hand_over(&self.results, lease, Report::Returned).await;
+    }
+}
+
+/// The span of one attempt. Fields are named once, here; those not yet known are `Empty` and recorded later.
+fn deliver_span(lease: &Lease) -> Span {
+    tracing::info_span!(
+        "webhook.deliver",
+        otel.kind = "client",
+        delivery_id = %lease.delivery,
+        event_id = %lease.event.id,
+        event_type = %lease.event.event_type,
+        endpoint_id = %lease.endpoint.id,
+        attempt = lease.attempt,
+        server.address = field::Empty,
+        status = field::Empty,
+        duration_ms = field::Empty,
+        error.type = field::Empty,
+    )
+}
+
+fn report(shared: &Shared, lease: &Lease, sent: Sent, draw: u64) -> Report {
+    let next = decide(sent.reply, lease.step, &lease.endpoint.retry, shared.clock.now(), draw);
+    shared.metrics.attempted(&lease.event.event_type, sent.reply.outcome, sent.duration, next);
+    tell(lease, &sent, next);
+    Report::Attempted { attempt: sent.record(lease.attempt), next }
+}
+
+/// Records the outcome in the span and says it in one log line: no body, no secret, no path or query.
+fn tell(lease: &Lease, sent: &Sent, next: Next) {
+    let span = Span::current();
+    let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
+    let (status, error) = match sent.reply.outcome {
+        Outcome::Answered(status) => (Some(status), (!sent.reply.outcome.is_success()).then_some("status")),
+        Outcome::Failed(failure) => (None, Some(failure.label())),
+    };
+    span.record("server.address", sent.host.as_str()).record("duration_ms", duration_ms);
+    span.record("status", status).record("error.type", error);
+    let (next, again_at) = match next {
+        Next::Delivered => ("delivered", None),
+        Next::RetryAt(at) => ("retry", Some(at.0)),
+        Next::Dead(_) => ("dead", None),
+    };
+    tracing::info!(
+        delivery_id = %lease.delivery,
+        endpoint_id = %lease.endpoint.id,
+        event_type = %lease.event.event_type,
+        request_id = lease.event.request_id,
+        attempt = lease.attempt,
+        host = sent.host,
+        status,
+        error,
+        detail = sent.detail,
+        duration_ms,
+        next,
+        again_at,
+        "attempt"
+    );
+}
+
+async fn hand_over(results: &mpsc::Sender<Owed>, lease: &Lease, report: Report) {
+    let settlement = Settlement { delivery: lease.delivery, token: lease.token, report };
+    if results.send(Owed { settlement, lease_ends_at: lease.ends_at }).await.is_err() {
+        tracing::warn!(delivery_id = %lease.delivery, "stopped before its result was settled; its lease will end");
+    }
+}

@@ -1,0 +1,142 @@
+//! The worker pool: takes leases it has room for, makes their attempts, settles what came of them, and stops without
+//! losing any.
+
+mod attempt;
+mod maintain;
+mod patience;
+mod settler;
+mod taker;
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use self::attempt::Attempts;
+use self::patience::Patience;
+use self::settler::Settler;
+use self::taker::Taker;
+use super::attempt::Transport;
+use crate::clock::Clock;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+/// How much a pool does at once, and how long it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Attempts at once. Default 10.
+    pub workers: NonZeroU16,
+    /// What the span of this pool calls it.
+    pub worker_id: String,
+    /// How long attempts under way may go on after a stop. Default 20 s; settling what is left may take 5 s more.
+    pub drain: Duration,
+    /// How long a lease outlives its endpoint's timeout, for connecting late, settling late, and clocks that differ.
+    /// Also how long a delivery whose worker died waits at most, beyond that timeout. Default 15 s.
+    pub lease_grace: Duration,
+    /// How often ended leases are given back and old rows trimmed. Default 1 s.
+    pub maintain_every: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            workers: NonZeroU16::MIN.saturating_add(9),
+            worker_id: format!("pid-{}", std::process::id()),
+            drain: Duration::from_secs(20),
+            lease_grace: Duration::from_secs(15),
+            maintain_every: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How a pool came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every attempt ended by itself.
+    Clean,
+    /// So many attempts outlived the drain. Their deliveries were given back and are due at once: subscribers may
+    /// see them twice.
+    CutOff(usize),
+}
+
+/// What all parts of a pool share.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    transport: Arc<dyn Transport>,
+    metrics: Metrics,
+    settings: PoolSettings,
+}
+
+/// The worker pool.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    seed: StdRng,
+}
+
+impl Pool {
+    /// A pool that works once it is [`run`](Self::run). `seed`: 64 random bits, for jitter.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+        metrics: Metrics,
+        settings: PoolSettings,
+        seed: u64,
+    ) -> Self {
+        let shared = Arc::new(Shared { store, clock, transport, metrics, settings });
+        Self { shared, seed: StdRng::seed_from_u64(seed) }
+    }
+
+    /// Works until `stop` is cancelled, and then to the end: nothing more is taken, attempts under way get
+    /// `settings.drain`, those that outlive it are cut off and their deliveries given back, and everything is
+    /// settled. Dropping the future instead loses no delivery: leases end and deliveries are tried again.
+    pub async fn run(self, stop: CancellationToken) -> Drained {
+        let span = tracing::info_span!("webhook.worker", worker.id = %self.shared.settings.worker_id);
+        self.work(stop).instrument(span).await
+    }
+
+    async fn work(mut self, stop: CancellationToken) -> Drained {
+        let workers = usize::from(self.shared.settings.workers.get());
+        let (results, queue) = mpsc::channel(workers);
+        let (attempts, background) = (TaskTracker::new(), TaskTracker::new());
+        let (cut, hurry) = (CancellationToken::new(), CancellationToken::new());
+
+        let settler = Settler::new(Arc::clone(&self.shared), self.patience("settle"), queue);
+        background.spawn(settler.run(hurry.clone()).in_current_span());
+        let patience = self.patience("maintain");
+        background.spawn(maintain::run(Arc::clone(&self.shared), patience, stop.clone()).in_current_span());
+        background.close();
+
+        let started =
+            Attempts { shared: Arc::clone(&self.shared), tasks: attempts.clone(), results, cut: cut.clone() };
+        Taker::new(started, workers, self.patience("take"), self.fork()).run(&stop).await;
+
+        attempts.close();
+        let in_time = tokio::time::timeout(self.shared.settings.drain, attempts.wait()).await.is_ok();
+        let drained = if in_time { Drained::Clean } else { Drained::CutOff(attempts.len()) };
+        cut.cancel();
+        hurry.cancel();
+        attempts.wait().await;
+        background.wait().await;
+        tracing::info!(?drained, "the worker pool has stopped");
+        drained
+    }
+
+    fn patience(&mut self, operation: &'static str) -> Patience {
+        Patience::new(operation, self.fork())
+    }
+
+    fn fork(&mut self) -> StdRng {
+        StdRng::seed_from_u64(self.seed.next_u64())
+    }
+}

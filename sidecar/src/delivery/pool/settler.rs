@@ -1,0 +1,127 @@
+//! Brings results to the store, many in one call, and keeps at it while the store is away.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Owed;
+use super::{Patience, Shared};
+use crate::clock::Millis;
+use crate::store::{Settled, Settlement, StoreError, StoreFault};
+
+/// The settler of a pool.
+#[derive(Debug)]
+pub(super) struct Settler {
+    shared: Arc<Shared>,
+    patience: Patience,
+    queue: mpsc::Receiver<Owed>,
+}
+
+/// Results of one call. Two lists because the store takes one of them.
+#[derive(Debug, Default)]
+struct Batch {
+    settlements: Vec<Settlement>,
+    lease_ends: Vec<Millis>,
+}
+
+impl Settler {
+    /// Results in one call, at most.
+    const MOST: usize = 256;
+    /// How long settling may go on once the pool has stopped.
+    const FLUSH: Duration = Duration::from_secs(5);
+
+    pub(super) const fn new(shared: Arc<Shared>, patience: Patience, queue: mpsc::Receiver<Owed>) -> Self {
+        Self { shared, patience, queue }
+    }
+
+    /// Settles until every sender of results is gone; after `hurry` for at most [`Self::FLUSH`] more. What is
+    /// dropped then, or cut off in the middle of a call, is settled or its lease ends.
+    pub(super) async fn run(mut self, hurry: CancellationToken) {
+        let too_late = async {
+            hurry.cancelled().await;
+            tokio::time::sleep(Self::FLUSH).await;
+        };
+        tokio::select! {
+            () = self.work() => {}
+            () = too_late => tracing::error!("the store is away: results were left unsettled, their leases will end"),
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut owed = Vec::with_capacity(Self::MOST);
+        while self.queue.recv_many(&mut owed, Self::MOST).await > 0 {
+            self.settle(Batch::of(owed.drain(..))).await;
+        }
+    }
+
+    /// Settles a batch, trying on as long as the leases hold.
+    async fn settle(&mut self, mut batch: Batch) {
+        while !batch.settlements.is_empty() {
+            match self.shared.store.settle(&batch.settlements, self.shared.clock.now()).await {
+                Ok(settled) => {
+                    self.patience.succeeded();
+                    return self.count(&settled);
+                }
+                Err(error) if error.fault == StoreFault::Broken => {
+                    return self.settle_each(&batch, &error).await;
+                }
+                Err(error) => tokio::time::sleep(self.patience.failed(&error)).await,
+            }
+            batch = self.held(batch);
+        }
+    }
+
+    /// One by one, so that one row the store cannot take does not take the others with it.
+    async fn settle_each(&mut self, batch: &Batch, error: &StoreError) {
+        tracing::error!(
+            error = error as &dyn Error,
+            results = batch.settlements.len(),
+            "the store refused a batch"
+        );
+        for one in &batch.settlements {
+            match self.shared.store.settle(std::slice::from_ref(one), self.shared.clock.now()).await {
+                Ok(settled) => self.count(&settled),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn Error, delivery_id = %one.delivery, "result not settled");
+                }
+            }
+        }
+    }
+
+    fn count(&self, settled: &[Settled]) {
+        for _ in settled.iter().filter(|one| **one == Settled::LeaseLost) {
+            self.shared.metrics.came_late();
+        }
+    }
+
+    /// What is still worth settling after a failed try: results whose lease holds. Of the others the attempts are
+    /// made again.
+    fn held(&self, batch: Batch) -> Batch {
+        let (now, before) = (self.shared.clock.now(), batch.settlements.len());
+        let kept = batch.owed().filter(|owed| owed.lease_ends_at > now);
+        let batch = Batch::of(kept);
+        let lost = before.saturating_sub(batch.settlements.len());
+        if lost > 0 {
+            tracing::error!(
+                results = lost,
+                "leases ended before the store was back; attempts will be made again"
+            );
+        }
+        batch
+    }
+}
+
+impl Batch {
+    fn of(owed: impl Iterator<Item = Owed>) -> Self {
+        let (settlements, lease_ends) = owed.map(|owed| (owed.settlement, owed.lease_ends_at)).unzip();
+        Self { settlements, lease_ends }
+    }
+
+    fn owed(self) -> impl Iterator<Item = Owed> {
+        let both = self.settlements.into_iter().zip(self.lease_ends);
+        both.map(|(settlement, lease_ends_at)| Owed { settlement, lease_ends_at })
+    }
+}

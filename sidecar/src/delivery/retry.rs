@@ -1,0 +1,160 @@
+//! When a delivery is tried again. Pure: an answer, a schedule, a moment and a random draw make a [`Next`].
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::clock::Millis;
+use crate::model::{DeadReason, Next, Outcome, Retry};
+
+/// What an attempt brought back, as far as the schedule cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// What it ended in.
+    pub outcome: Outcome,
+    /// How long the endpoint asked to be left alone (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+/// What an attempt at this step of its schedule, from 1, does to its delivery.
+///
+/// - 2xx: delivered. 410: dead at once, the endpoint wants no more. Everything else, redirects included, fails.
+/// - A failure waits "full jitter": anything between nothing and `min(max_ms, base_ms · 2ⁿ⁻¹)`, so that deliveries
+///   which failed together do not come back together. After 429 and 503 `Retry-After`, at most `max_ms`, is the
+///   least wait.
+/// - The failure at step `max_attempts` makes a dead letter.
+/// - `draw`: 64 random bits; 0 is the shortest wait, [`u64::MAX`] the longest.
+#[must_use]
+pub fn decide(reply: Reply, step: u32, retry: &Retry, now: Millis, draw: u64) -> Next {
+    match reply.outcome {
+        outcome if outcome.is_success() => Next::Delivered,
+        Outcome::Answered(410) => Next::Dead(DeadReason::Gone),
+        _ if step >= retry.max_attempts => Next::Dead(DeadReason::Exhausted),
+        Outcome::Answered(_) | Outcome::Failed(_) => {
+            Next::RetryAt(now.plus(jittered(step, retry, draw).max(asked_for(reply, retry))))
+        }
+    }
+}
+
+/// Reads a `Retry-After` value: whole seconds, or an HTTP date as seen from `now` (one that has passed asks for
+/// nothing). `None` when it is neither.
+#[must_use]
+pub fn retry_after(value: &str, now: Millis) -> Option<Duration> {
+    let value = value.trim_matches([' ', '\t']);
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Millis::default().plus(date).since(now))
+}
+
+fn jittered(step: u32, retry: &Retry, draw: u64) -> Duration {
+    let doubled = 2_u64.saturating_pow(step.saturating_sub(1));
+    let ceiling = retry.base_ms.saturating_mul(doubled).min(retry.max_ms);
+    let scaled = ((u128::from(ceiling) + 1) * u128::from(draw)) >> 64;
+    Duration::from_millis(u64::try_from(scaled).unwrap_or(ceiling))
+}
+
+fn asked_for(reply: Reply, retry: &Retry) -> Duration {
+    match reply {
+        Reply { outcome: Outcome::Answered(429 | 503), retry_after: Some(wait) } => {
+            wait.min(Duration::from_millis(retry.max_ms))
+        }
+        Reply { .. } => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Failure;
+
+    const NOW: Millis = Millis(1_000_000);
+    const RETRY: Retry = Retry { max_attempts: 5, base_ms: 1_000, max_ms: 6_000 };
+
+    fn answered(status: u16) -> Reply {
+        Reply { outcome: Outcome::Answered(status), retry_after: None }
+    }
+
+    fn asking(status: u16, seconds: u64) -> Reply {
+        Reply { retry_after: Some(Duration::from_secs(seconds)), ..answered(status) }
+    }
+
+    fn in_ms(wait: u64) -> Next {
+        Next::RetryAt(Millis(NOW.0 + wait))
+    }
+
+    #[test]
+    fn a_schedule_keeps_its_promises() {
+        let timeout = Reply { outcome: Outcome::Failed(Failure::Timeout), retry_after: None };
+        let (none, all) = (0, u64::MAX);
+        let table = [
+            ("any 2xx delivers", answered(204), 1, none, Next::Delivered),
+            ("even as the last attempt", answered(200), 5, none, Next::Delivered),
+            ("410 ends it at once", answered(410), 1, all, Next::Dead(DeadReason::Gone)),
+            ("a redirect is a failure", answered(301), 1, all, in_ms(1_000)),
+            ("jitter reaches down to nothing", answered(500), 1, none, in_ms(0)),
+            ("and up to the ceiling", answered(500), 1, all, in_ms(1_000)),
+            ("half a draw is half the ceiling", answered(500), 1, 1 << 63, in_ms(500)),
+            ("the ceiling doubles", answered(500), 2, all, in_ms(2_000)),
+            ("and doubles again", timeout, 3, all, in_ms(4_000)),
+            ("but not beyond max_ms", answered(404), 4, all, in_ms(6_000)),
+            ("the last failure is dead", timeout, 5, all, Next::Dead(DeadReason::Exhausted)),
+            ("and so is any after it", timeout, 6, none, Next::Dead(DeadReason::Exhausted)),
+            ("Retry-After is the least wait", asking(429, 3), 1, none, in_ms(3_000)),
+            ("on 503 too", asking(503, 3), 1, none, in_ms(3_000)),
+            ("and no more than the least", asking(429, 3), 3, all, in_ms(4_000)),
+            ("on other answers it says nothing", asking(500, 3), 1, none, in_ms(0)),
+            ("a huge one is clamped", asking(503, 99_999_999_999), 1, none, in_ms(6_000)),
+        ];
+        for (promise, reply, step, draw, expected) in table {
+            assert_eq!(decide(reply, step, &RETRY, NOW, draw), expected, "{promise}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let at = |s: u64| Millis(s * 1_000);
+        let table = [
+            ("120", at(0), Some(120)),
+            ("0", at(0), Some(0)),
+            (" 7\t", at(0), Some(7)),
+            ("99999999999999999999999999", at(0), Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", at(784_111_770), Some(7)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", at(784_111_770), Some(7)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", at(784_111_780), Some(0)),
+            ("-1", at(0), None),
+            ("+1", at(0), None),
+            ("1.5", at(0), None),
+            ("", at(0), None),
+            ("soon", at(0), None),
+        ];
+        for (text, now, seconds) in table {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_settings_a_wait_stays_under_its_ceiling(
+            max_attempts in 0_u32..=u32::MAX, base_ms: u64, max_ms: u64, step: u32, draw: u64, now: u64,
+            status in 300_u16..600, wait in proptest::option::of(any::<u64>()),
+        ) {
+            let retry = Retry { max_attempts, base_ms, max_ms };
+            let reply = Reply { outcome: Outcome::Answered(status), retry_after: wait.map(Duration::from_secs) };
+            match decide(reply, step, &retry, Millis(now), draw) {
+                Next::RetryAt(at) => prop_assert!(at.0 >= now && at.0 - now <= max_ms),
+                Next::Dead(DeadReason::Gone) => prop_assert_eq!(status, 410),
+                Next::Dead(reason) => prop_assert_eq!(reason, DeadReason::Exhausted),
+                Next::Delivered => prop_assert!(false, "a failure never delivers"),
+            }
+        }
+
+        #[test]
+        fn no_delivery_outlives_its_attempts(max_attempts in 1_u32..=100, draw: u64) {
+            let retry = Retry { max_attempts, ..Retry::default() };
+            let dead = |n: &u32| matches!(decide(answered(500), *n, &retry, NOW, draw), Next::Dead(_));
+            prop_assert_eq!((1..).find(dead), Some(max_attempts));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Endpoints, events, deliveries and attempts as the API shows them: names for people, moments in RFC 3339, and
+//! never a secret or a header's value.
+
+use serde::Serialize;
+
+use super::super::time::rfc3339;
+use crate::clock::Millis;
+use crate::model::{
+    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType, Failure,
+    Glob, Outcome, Retry, Secret, Status, Tenant,
+};
+use crate::store::Listed;
+
+/// A moment, RFC 3339.
+#[derive(Debug)]
+pub(super) struct Moment(Millis);
+
+impl Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&rfc3339(self.0))
+    }
+}
+
+/// An endpoint.
+#[derive(Debug, Serialize)]
+pub(super) struct EndpointView {
+    id: EndpointId,
+    tenant: Tenant,
+    url: String,
+    event_types: Vec<Glob>,
+    /// Names only.
+    headers: Vec<String>,
+    /// How many secrets sign; after a rotation two.
+    live_secrets: usize,
+    max_in_flight: u16,
+    rate_limit: Option<u16>,
+    timeout_ms: u32,
+    retry: Retry,
+    enabled: bool,
+    declared: bool,
+    description: String,
+    created_at: Moment,
+    updated_at: Moment,
+    /// Only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+impl EndpointView {
+    /// The same with the secret that was just made.
+    pub(super) fn with_secret(self, secret: Option<Secret>) -> Self {
+        Self { secret: secret.map(|secret| secret.0), ..self }
+    }
+}
+
+impl From<Endpoint> for EndpointView {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            id: endpoint.id,
+            tenant: endpoint.tenant,
+            url: endpoint.url,
+            event_types: endpoint.event_types,
+            headers: endpoint.headers.into_keys().collect(),
+            live_secrets: endpoint.secrets.len(),
+            max_in_flight: endpoint.max_in_flight.get(),
+            rate_limit: endpoint.rate_limit.map(Into::into),
+            timeout_ms: endpoint.timeout_ms,
+            retry: endpoint.retry,
+            enabled: endpoint.enabled,
+            declared: endpoint.declared,
+            description: endpoint.description,
+            created_at: Moment(endpoint.created_at),
+            updated_at: Moment(endpoint.updated_at),
+            secret: None,
+        }
+    }
+}
+
+/// An event; its payload only when it is asked for by name.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView {
+    id: EventId,
+    tenant: Tenant,
+    r#type: EventType,
+    source: Option<String>,
+    content_type: String,
+    size_bytes: usize,
+    request_id: String,
+    accepted_at: Moment,
+    /// As text, if it is UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+    /// Base64, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<String>,
+}
+
+impl EventView {
+    /// The event with its payload.
+    pub(super) fn with_payload(event: Event) -> Self {
+        use base64::Engine as _;
+        let bytes = event.payload.clone();
+        let view = Self::from(event);
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Self { payload: Some(text), ..view },
+            Err(error) => {
+                let encoded = base64::engine::general_purpose::STANDARD.encode(error.as_bytes());
+                Self { payload_base64: Some(encoded), ..view }
+            }
+        }
+    }
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.id,
+            tenant: event.tenant,
+            r#type: event.event_type,
+            source: event.source,
+            content_type: event.content_type,
+            size_bytes: event.payload.len(),
+            request_id: event.request_id,
+            accepted_at: Moment(event.accepted_at),
+            payload: None,
+            payload_base64: None,
+        }
+    }
+}
+
+/// A delivery.
+#[derive(Debug, Serialize)]
+pub(super) struct DeliveryView {
+    id: DeliveryId,
+    event_id: EventId,
+    event_type: EventType,
+    endpoint_id: EndpointId,
+    tenant: Tenant,
+    /// `pending`, `delivered` or `dead`.
+    status: &'static str,
+    dead_reason: Option<DeadReason>,
+    attempt_count: u32,
+    next_attempt_at: Option<Moment>,
+    created_at: Moment,
+    updated_at: Moment,
+    /// The latest 100, oldest first, when it is asked for by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptView>>,
+}
+
+impl DeliveryView {
+    /// The same with its attempts.
+    pub(super) fn with_attempts(self, attempts: Vec<Attempt>) -> Self {
+        Self { attempts: Some(attempts.into_iter().map(Into::into).collect()), ..self }
+    }
+}
+
+impl From<Delivery> for DeliveryView {
+    fn from(delivery: Delivery) -> Self {
+        let (status, dead_reason) = match delivery.status {
+            Status::Pending => ("pending", None),
+            Status::Delivered => ("delivered", None),
+            Status::Dead(reason) => ("dead", Some(reason)),
+        };
+        Self {
+            id: delivery.id,
+            event_id: delivery.event_id,
+            event_type: delivery.event_type,
+            endpoint_id: delivery.endpoint_id,
+            tenant: delivery.tenant,
+            status,
+            dead_reason,
+            attempt_count: delivery.attempts,
+            next_attempt_at: delivery.next_attempt_at.map(Moment),
+            created_at: Moment(delivery.created_at),
+            updated_at: Moment(delivery.updated_at),
+            attempts: None,
+        }
+    }
+}
+
+/// An attempt.
+#[derive(Debug, Serialize)]
+pub(super) struct AttemptView {
+    number: u32,
+    started_at: Moment,
+    duration_ms: u32,
+    /// The answer's, if there was one.
+    status: Option<u16>,
+    /// Why there was none.
+    failure: Option<Failure>,
+    /// The beginning of the answer's body.
+    response: String,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        let (status, failure) = match attempt.outcome {
+            Outcome::Answered(status) => (Some(status), None),
+            Outcome::Failed(failure) => (None, Some(failure)),
+        };
+        Self {
+            number: attempt.number,
+            started_at: Moment(attempt.started_at),
+            duration_ms: attempt.duration_ms,
+            status,
+            failure,
+            response: attempt.response,
+        }
+    }
+}
+
+/// A page of views.
+pub(super) fn listed<T, V: From<T>>(listed: Listed<T>) -> axum::Json<Listed<V>> {
+    let data = listed.data.into_iter().map(Into::into).collect();
+    axum::Json(Listed { data, next_cursor: listed.next_cursor })
+}

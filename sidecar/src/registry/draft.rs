@@ -1,0 +1,199 @@
+//! An endpoint as a caller asks for it, and a change to one. Unknown fields are refused.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Formatter};
+use std::num::NonZeroU16;
+
+use base64::Engine as _;
+use serde::{Deserialize, Deserializer};
+
+use super::limits::{default_in_flight, default_timeout_ms};
+use crate::clock::Millis;
+use crate::entropy::Entropy;
+use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
+
+/// What creates an endpoint: only `url` is needed.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// Its name; without one it gets `ep_…`.
+    pub id: Option<EndpointId>,
+    /// Where it listens.
+    pub url: String,
+    /// Whose it is; `default` when nobody says.
+    #[serde(default)]
+    pub tenant: Tenant,
+    /// What it wants; without any, all.
+    pub event_types: Option<Vec<Glob>>,
+    /// A secret that the subscriber already has; without one a new one is made.
+    pub secret: Option<Secret>,
+    /// Added to every attempt.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Attempts at once.
+    pub max_in_flight: Option<NonZeroU16>,
+    /// Attempts a second.
+    pub rate_limit: Option<NonZeroU16>,
+    /// The deadline of an attempt, milliseconds.
+    pub timeout_ms: Option<u32>,
+    /// When failed attempts are tried again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// Whether it gets new events.
+    pub enabled: Option<bool>,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl Debug for Draft {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("id", &self.id).field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl Draft {
+    /// The endpoint it asks for, not yet checked.
+    #[must_use]
+    pub fn endpoint(self, now: Millis, entropy: Entropy) -> Endpoint {
+        Endpoint {
+            id: self.id.unwrap_or_else(|| EndpointId::fresh(now, entropy(), &self.tenant)),
+            tenant: self.tenant,
+            url: self.url,
+            event_types: self.event_types.unwrap_or_else(|| "*".parse().into_iter().collect()),
+            secrets: vec![self.secret.unwrap_or_else(|| fresh_secret(entropy))],
+            headers: lower_case(self.headers),
+            max_in_flight: self.max_in_flight.unwrap_or_else(default_in_flight),
+            rate_limit: self.rate_limit,
+            timeout_ms: self.timeout_ms.unwrap_or(default_timeout_ms()),
+            retry: self.retry,
+            enabled: self.enabled.unwrap_or(true),
+            declared: false,
+            description: self.description,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// What changes an endpoint: the fields that are there; `null` takes a header or the rate limit away.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Patch {
+    url: Option<String>,
+    event_types: Option<Vec<Glob>>,
+    headers: BTreeMap<String, Option<String>>,
+    max_in_flight: Option<NonZeroU16>,
+    #[serde(deserialize_with = "given")]
+    rate_limit: Option<Option<NonZeroU16>>,
+    timeout_ms: Option<u32>,
+    retry: Option<Retry>,
+    enabled: Option<bool>,
+    description: Option<String>,
+}
+
+/// A field that is there, be it `null`.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Debug for Patch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Patch")
+    }
+}
+
+impl Patch {
+    /// Changes the endpoint, which is not yet checked then.
+    pub fn apply(self, endpoint: &mut Endpoint, now: Millis) {
+        set(&mut endpoint.url, self.url);
+        set(&mut endpoint.event_types, self.event_types);
+        set(&mut endpoint.max_in_flight, self.max_in_flight);
+        set(&mut endpoint.rate_limit, self.rate_limit);
+        set(&mut endpoint.timeout_ms, self.timeout_ms);
+        set(&mut endpoint.retry, self.retry);
+        set(&mut endpoint.enabled, self.enabled);
+        set(&mut endpoint.description, self.description);
+        for (name, value) in lower_case(self.headers) {
+            match value {
+                Some(value) => endpoint.headers.insert(name, value),
+                None => endpoint.headers.remove(&name),
+            };
+        }
+        endpoint.updated_at = now;
+    }
+
+    /// The switch alone.
+    #[must_use]
+    pub fn enabled(enabled: bool) -> Self {
+        Self { enabled: Some(enabled), ..Self::default() }
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+fn lower_case<T>(headers: BTreeMap<String, T>) -> BTreeMap<String, T> {
+    headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
+}
+
+/// A new signing secret: 256 random bits.
+#[must_use]
+fn fresh_secret(entropy: Entropy) -> Secret {
+    let bytes = [entropy().to_be_bytes(), entropy().to_be_bytes()].concat();
+    Secret(format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
+}
+
+/// Puts a new secret first. The one before it goes on signing beside it, so that subscribers can change over; older
+/// ones are forgotten.
+pub fn rotate(endpoint: &mut Endpoint, now: Millis, entropy: Entropy) -> Secret {
+    let secret = fresh_secret(entropy);
+    endpoint.secrets.insert(0, secret.clone());
+    endpoint.secrets.truncate(2);
+    endpoint.updated_at = now;
+    secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(json: &str) -> Endpoint {
+        serde_json::from_str::<Draft>(json).unwrap().endpoint(Millis(1), || 7)
+    }
+
+    #[test]
+    fn a_url_is_enough() {
+        let endpoint = draft(r#"{"url":"https://example.com"}"#);
+        assert_eq!(super::super::check(&endpoint), Ok(()));
+        assert!(endpoint.enabled && !endpoint.declared);
+        assert_eq!(endpoint.event_types[0].as_str(), "*");
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_null_takes_away() {
+        let mut endpoint = draft(
+            r#"{"url":"https://example.com","rate_limit":5,"headers":{"X-A":"1","X-B":"2"},"description":"d"}"#,
+        );
+        let patch = r#"{"rate_limit":null,"headers":{"x-a":null,"x-c":"3"}}"#;
+        serde_json::from_str::<Patch>(patch).unwrap().apply(&mut endpoint, Millis(2));
+        assert_eq!(endpoint.rate_limit, None);
+        assert_eq!(endpoint.headers.keys().collect::<Vec<_>>(), ["x-b", "x-c"]);
+        assert_eq!((endpoint.description.as_str(), endpoint.updated_at), ("d", Millis(2)));
+        serde_json::from_str::<Patch>("{}").unwrap().apply(&mut endpoint, Millis(3));
+        assert_eq!(endpoint.headers.len(), 2);
+    }
+
+    #[test]
+    fn a_rotation_keeps_one_secret_before_the_new_one() {
+        let mut endpoint = draft(r#"{"url":"https://example.com"}"#);
+        let first = endpoint.secrets[0].clone();
+        let second = rotate(&mut endpoint, Millis(2), || 8);
+        assert_eq!(endpoint.secrets, [second.clone(), first]);
+        let third = rotate(&mut endpoint, Millis(3), || 9);
+        assert_eq!(endpoint.secrets, [third, second]);
+    }
+}

@@ -1,0 +1,163 @@
+//! The bounds of an endpoint, for the API and for declared ones alike.
+
+use std::num::NonZeroU16;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::delivery::attempt::is_reserved_header;
+use crate::model::{Endpoint, Retry, Secret};
+
+const MAX_GLOBS: usize = 64;
+const MAX_HEADERS: usize = 16;
+const MAX_HEADER_VALUE: usize = 4096;
+const MAX_DESCRIPTION: usize = 1024;
+const MAX_URL: usize = 2048;
+const MAX_WAIT_MS: u64 = 7 * 24 * 3_600_000;
+
+/// A field that cannot be. Never shows its value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    /// `retry.max_attempts`.
+    pub field: String,
+    /// What was expected.
+    pub problem: String,
+}
+
+impl Invalid {
+    pub(super) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// Attempts at once, unless the endpoint says otherwise: 16.
+#[must_use]
+pub fn default_in_flight() -> NonZeroU16 {
+    NonZeroU16::new(16).unwrap_or(NonZeroU16::MIN)
+}
+
+/// The deadline of an attempt, unless the endpoint says otherwise: 15 s.
+#[must_use]
+pub const fn default_timeout_ms() -> u32 {
+    15_000
+}
+
+/// Checks every bound but the URL's host, which is for the egress guard.
+///
+/// # Errors
+/// The first field that is out of bounds.
+pub fn check(endpoint: &Endpoint) -> Result<(), Invalid> {
+    within(endpoint.url.len() <= MAX_URL, "url", "at most 2048 bytes")?;
+    within((1..=MAX_GLOBS).contains(&endpoint.event_types.len()), "event_types", "1–64 patterns")?;
+    within((100..=120_000).contains(&endpoint.timeout_ms), "timeout_ms", "100–120000")?;
+    within(endpoint.description.len() <= MAX_DESCRIPTION, "description", "at most 1024 bytes")?;
+    check_retry(endpoint.retry)?;
+    check_secrets(&endpoint.secrets)?;
+    check_headers(endpoint)
+}
+
+fn within(sound: bool, field: &str, expected: &str) -> Result<(), Invalid> {
+    if sound { Ok(()) } else { Err(Invalid::new(field, format!("expected {expected}"))) }
+}
+
+fn check_retry(retry: Retry) -> Result<(), Invalid> {
+    within((1..=100).contains(&retry.max_attempts), "retry.max_attempts", "1–100")?;
+    within((1..=MAX_WAIT_MS).contains(&retry.base_ms), "retry.base_ms", "1–604800000")?;
+    let sound = (retry.base_ms..=MAX_WAIT_MS).contains(&retry.max_ms);
+    within(sound, "retry.max_ms", "at least base_ms, at most 604800000")
+}
+
+fn check_secrets(secrets: &[Secret]) -> Result<(), Invalid> {
+    within((1..=3).contains(&secrets.len()), "secrets", "1–3 secrets")?;
+    for (index, secret) in secrets.iter().enumerate() {
+        within(secret_is_sound(secret), &format!("secrets[{index}]"), "whsec_ and base64 of 24–64 bytes")?;
+    }
+    Ok(())
+}
+
+fn secret_is_sound(secret: &Secret) -> bool {
+    use base64::Engine as _;
+    let standard = base64::engine::general_purpose::STANDARD;
+    let decoded = secret.0.strip_prefix("whsec_").and_then(|text| standard.decode(text).ok());
+    decoded.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+}
+
+fn check_headers(endpoint: &Endpoint) -> Result<(), Invalid> {
+    within(endpoint.headers.len() <= MAX_HEADERS, "headers", "at most 16")?;
+    for (name, value) in &endpoint.headers {
+        let field = || format!("headers.{}", name.chars().take(64).collect::<String>());
+        let Ok(parsed) = HeaderName::try_from(name) else {
+            return Err(Invalid::new(field(), "expected a header name"));
+        };
+        if parsed.as_str().starts_with("x-hookgate-") || is_reserved_header(parsed.as_str()) {
+            return Err(Invalid::new(field(), "this header is set by the gateway"));
+        }
+        let sound = value.len() <= MAX_HEADER_VALUE && HeaderValue::from_str(value).is_ok();
+        within(sound, &field(), "at most 4096 visible ASCII characters and spaces")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Millis;
+    use crate::model::Tenant;
+
+    fn good() -> Endpoint {
+        Endpoint {
+            id: "e".parse().unwrap(),
+            tenant: Tenant::default(),
+            url: "https://example.com/hook".to_owned(),
+            event_types: vec!["*".parse().unwrap()],
+            secrets: vec![Secret("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned())],
+            headers: [("authorization".to_owned(), "Bearer x".to_owned())].into(),
+            max_in_flight: default_in_flight(),
+            rate_limit: None,
+            timeout_ms: default_timeout_ms(),
+            retry: Retry::default(),
+            enabled: true,
+            declared: false,
+            description: String::new(),
+            created_at: Millis(0),
+            updated_at: Millis(0),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_within_its_bounds_is_sound() {
+        assert_eq!(check(&good()), Ok(()));
+    }
+
+    #[test]
+    fn every_bound_names_its_field() {
+        type Change = fn(&mut Endpoint);
+        let header = |name: &str| [(name.to_owned(), "x".to_owned())].into();
+        let table: &[(&str, Change)] = &[
+            ("url", |e| e.url = "h".repeat(2049)),
+            ("event_types", |e| e.event_types.clear()),
+            ("timeout_ms", |e| e.timeout_ms = 99),
+            ("timeout_ms", |e| e.timeout_ms = 120_001),
+            ("description", |e| e.description = "d".repeat(1025)),
+            ("retry.max_attempts", |e| e.retry.max_attempts = 0),
+            ("retry.max_attempts", |e| e.retry.max_attempts = 101),
+            ("retry.base_ms", |e| e.retry.base_ms = 0),
+            ("retry.max_ms", |e| e.retry.max_ms = e.retry.base_ms - 1),
+            ("secrets", |e| e.secrets.clear()),
+            ("secrets", |e| e.secrets = vec![e.secrets[0].clone(); 4]),
+            ("secrets[1]", |e| e.secrets.push(Secret("whsec_c2hvcnQ=".to_owned()))),
+            ("secrets[1]", |e| e.secrets.push(Secret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned()))),
+            ("headers.x-a", |e| e.headers = [("x-a".to_owned(), "a\r\nb: c".to_owned())].into()),
+        ];
+        for (field, change) in table {
+            let mut endpoint = good();
+            change(&mut endpoint);
+            assert_eq!(check(&endpoint).map_err(|invalid| invalid.field), Err((*field).to_owned()));
+        }
+        for name in ["Host", "content-length", "webhook-id", "X-Webhook-Signature", "x-hookgate-y", "a b", ""]
+        {
+            let endpoint = Endpoint { headers: header(name), ..good() };
+            assert_eq!(check(&endpoint).map_err(|invalid| invalid.field), Err(format!("headers.{name}")));
+        }
+    }
+}

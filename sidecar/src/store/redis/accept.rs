@@ -1,0 +1,188 @@
+//! Taking events in: who gets them is decided here, from remembered endpoints; whether that still holds, whether they
+//! are known and whether there is room is decided by the script, which then writes all of them or none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value};
+
+use super::fault::{broken, failed, full};
+use super::horizon::NOW;
+use super::keys::Shard;
+use super::link::Again;
+use super::record::{Damaged, Head};
+use super::registry::TenantView;
+use super::{Millis, Shared, StoreError, scripts};
+use crate::model::{DeliveryId, Tenant, matching};
+use crate::store::{Acceptance, Offer, StoreFault};
+
+const OPERATION: &str = "accept";
+/// How often the endpoints may change under our hands before we give up for now.
+const TRIES: usize = 8;
+
+type Views = BTreeMap<Tenant, Arc<TenantView>>;
+
+/// What the script did with the offers of one shard.
+enum Reply {
+    Accepted {
+        /// Deliveries pending in the shard.
+        pending: u64,
+        answers: Vec<Acceptance>,
+    },
+    /// This tenant's endpoints are not as we believed.
+    Stale(String),
+    Full,
+}
+
+impl Shared {
+    pub(super) async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError> {
+        self.open(OPERATION).await?;
+        let mut shards: BTreeMap<Shard, Vec<(usize, &Offer)>> = BTreeMap::new();
+        for (place, offer) in offers.iter().enumerate() {
+            shards.entry(Shard::of(&offer.event.tenant)).or_default().push((place, offer));
+        }
+        if shards.len() > 1 {
+            self.look_for_room(offers).await?;
+        }
+        let mut answers = Vec::with_capacity(offers.len());
+        for (shard, offers) in shards {
+            let (places, offers): (Vec<usize>, Vec<&Offer>) = offers.into_iter().unzip();
+            answers.extend(places.into_iter().zip(self.accept_shard(shard, &offers, now).await?));
+        }
+        answers.sort_unstable_by_key(|(place, _)| *place);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// Refuses a batch over several shards before its first script, if all of it would be too much.
+    async fn look_for_room(&self, offers: &[Offer]) -> Result<(), StoreError> {
+        let views = self.views(offers.iter()).await?;
+        let added: usize = offers.iter().map(|offer| recipients(offer, &views).count()).sum();
+        let pending = self.pending.sum().saturating_add(u64::try_from(added).unwrap_or(u64::MAX));
+        if pending > self.settings.max_pending { Err(full(OPERATION)) } else { Ok(()) }
+    }
+
+    async fn accept_shard(
+        &self,
+        shard: Shard,
+        offers: &[&Offer],
+        now: Millis,
+    ) -> Result<Vec<Acceptance>, StoreError> {
+        for _ in 0..TRIES {
+            let views = self.views(offers.iter().copied()).await?;
+            let call = self.accept_call(shard, offers, &views, now)?;
+            let reply: Vec<Value> = self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))?;
+            match read_reply(reply, offers.len()).map_err(broken(OPERATION))? {
+                Reply::Accepted { pending, answers } => {
+                    self.pending.set(shard, pending);
+                    if answers.iter().any(|answer| answer.deliveries > 0 && !answer.duplicate) {
+                        self.horizons.lower(shard, NOW);
+                    }
+                    return Ok(answers);
+                }
+                Reply::Stale(tenant) => {
+                    let tenant: Tenant = tenant.parse().map_err(broken(OPERATION))?;
+                    self.refresh(OPERATION, &tenant).await?;
+                }
+                Reply::Full => return Err(full(OPERATION)),
+            }
+        }
+        let source = Some("the endpoints keep changing".into());
+        Err(StoreError { operation: OPERATION, fault: StoreFault::Unavailable, source })
+    }
+
+    async fn views<'a>(&self, offers: impl Iterator<Item = &'a Offer>) -> Result<Views, StoreError> {
+        let mut views = Views::new();
+        for offer in offers {
+            let tenant = &offer.event.tenant;
+            if !views.contains_key(tenant) {
+                views.insert(tenant.clone(), self.tenant(OPERATION, tenant).await?);
+            }
+        }
+        Ok(views)
+    }
+
+    fn accept_call(
+        &self,
+        shard: Shard,
+        offers: &[&Offer],
+        views: &Views,
+        now: Millis,
+    ) -> Result<ScriptInvocation<'static>, StoreError> {
+        let window = u64::try_from(self.settings.idempotency_window.as_millis()).unwrap_or(u64::MAX);
+        let mut call = scripts::ACCEPT.prepare_invoke();
+        call.key(self.keys.prefix(shard)).arg(now.0).arg(self.room(shard)).arg(window.min(LONGEST_MS));
+        call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
+        call.arg(views.len());
+        for (tenant, view) in views {
+            call.arg(tenant.as_str()).arg(&view.version);
+        }
+        call.arg(offers.len());
+        for offer in offers {
+            self.add_offer(&mut call, offer, views, now)?;
+        }
+        Ok(call)
+    }
+
+    fn add_offer(
+        &self,
+        call: &mut ScriptInvocation<'_>,
+        offer: &Offer,
+        views: &Views,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let event = &offer.event;
+        let head = Head::write(event).map_err(broken(OPERATION))?;
+        call.arg(event.id.to_string()).arg(event.tenant.as_str()).arg(head).arg(event.payload.as_ref());
+        call.arg(offer.keys.len());
+        for key in &offer.keys {
+            call.arg(key.as_str());
+        }
+        let mut deliveries: Vec<(DeliveryId, &str)> = recipients(offer, views)
+            .map(|endpoint| (DeliveryId::fresh(now, self.random(), &event.tenant), endpoint))
+            .collect();
+        // newest first, as they are listed
+        deliveries.sort_unstable_by(|a, b| b.cmp(a));
+        call.arg(deliveries.len());
+        for (delivery, endpoint) in deliveries {
+            call.arg(delivery.to_string()).arg(endpoint);
+        }
+        Ok(())
+    }
+}
+
+/// A century: a window is a number that Lua can add to a moment exactly.
+const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
+
+/// The ids of the endpoints that get an event.
+fn recipients<'a>(offer: &'a Offer, views: &'a Views) -> impl Iterator<Item = &'a str> {
+    let endpoints = views.get(&offer.event.tenant).map_or(&[][..], |view| &view.endpoints);
+    matching(endpoints.iter().map(AsRef::as_ref), &offer.event.event_type)
+        .map(|endpoint| endpoint.id.as_str())
+}
+
+fn read_reply(reply: Vec<Value>, offers: usize) -> Result<Reply, Damaged> {
+    let damaged = Damaged { what: "an accept's answer" };
+    let mut parts = reply.into_iter();
+    let mut part = || parts.next().ok_or(damaged);
+    match read::<u8>(part()?)? {
+        0 => {
+            let pending = read(part()?)?;
+            let answers: Vec<(String, u32, u8)> = read(part()?)?;
+            let answers: Option<Vec<Acceptance>> = answers
+                .into_iter()
+                .map(|(id, deliveries, duplicate)| {
+                    Some(Acceptance { id: id.parse().ok()?, deliveries, duplicate: duplicate == 1 })
+                })
+                .collect();
+            let answers = answers.filter(|answers| answers.len() == offers).ok_or(damaged)?;
+            Ok(Reply::Accepted { pending, answers })
+        }
+        1 => Ok(Reply::Stale(read(part()?)?)),
+        2 => Ok(Reply::Full),
+        _ => Err(damaged),
+    }
+}
+
+fn read<T: FromRedisValue>(value: Value) -> Result<T, Damaged> {
+    from_redis_value(value).ok().ok_or(Damaged { what: "an accept's answer" })
+}

@@ -1,0 +1,116 @@
+//! Sums: of the ledger, of every endpoint, and of what is pending, by which new events are refused.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redis::pipe;
+
+use super::fault::failed;
+use super::keys::{SHARDS, Shard};
+use super::{Shared, StoreError};
+use crate::model::EndpointId;
+use crate::store::{BreakerState, Census, Health};
+
+const OPERATION: &str = "census";
+/// Endpoints asked after at once.
+const CHUNK: usize = 500;
+
+/// Deliveries pending by shard, as last heard. Exact for the shard that a script runs on, which counts for itself;
+/// of the others at most as old as the last take, accept or maintain there by this process.
+#[derive(Debug, Default)]
+pub(super) struct Pending([AtomicU64; SHARDS as usize]);
+
+impl Pending {
+    pub(super) fn set(&self, shard: Shard, pending: u64) {
+        if let Some(place) = self.0.get(shard.index()) {
+            place.store(pending, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.0.iter().fold(0, |sum, place| sum.saturating_add(place.load(Ordering::Relaxed)))
+    }
+
+    fn of(&self, shard: Shard) -> u64 {
+        self.0.get(shard.index()).map_or(0, |place| place.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    /// Most deliveries that a shard may hold, given what the others do.
+    pub(super) fn room(&self, shard: Shard) -> u64 {
+        let others = self.pending.sum().saturating_sub(self.pending.of(shard));
+        self.settings.max_pending.saturating_sub(others)
+    }
+
+    /// Learns how much is pending everywhere.
+    pub(super) async fn count_pending(&self, operation: &'static str) -> Result<(), StoreError> {
+        let mut sums = pipe();
+        for shard in Shard::all() {
+            sums.cmd("HGET").arg(self.keys.of(shard, "sums")).arg("pending");
+        }
+        let sums: Vec<Option<u64>> = self.link.query(&sums).await.map_err(failed(operation))?;
+        for (shard, pending) in Shard::all().zip(sums) {
+            self.pending.set(shard, pending.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn census(&self) -> Result<Census, StoreError> {
+        self.open(OPERATION).await?;
+        let mut commands = pipe();
+        for shard in Shard::all() {
+            commands.cmd("HMGET").arg(self.keys.of(shard, "sums")).arg(&["pending", "delivered", "dead"]);
+            commands.cmd("ZRANGE").arg(self.keys.of(shard, "endpoints")).arg(0).arg(-1);
+        }
+        let rows: Vec<Vec<Option<String>>> = self.link.query(&commands).await.map_err(failed(OPERATION))?;
+        let mut census = Census::default();
+        let mut endpoints = Vec::new();
+        for (shard, rows) in Shard::all().zip(rows.chunks(2)) {
+            let [sums, ids] = rows else { continue };
+            let sum =
+                |at: usize| sums.get(at).and_then(Option::as_deref).and_then(|n| n.parse().ok()).unwrap_or(0);
+            self.pending.set(shard, sum(0));
+            census.pending = census.pending.saturating_add(sum(0));
+            census.delivered = census.delivered.saturating_add(sum(1));
+            census.dead = census.dead.saturating_add(sum(2));
+            endpoints
+                .extend(ids.iter().flatten().filter_map(|id| Some((shard, id.parse::<EndpointId>().ok()?))));
+        }
+        for chunk in endpoints.chunks(CHUNK) {
+            census.endpoints.extend(self.conditions(chunk).await?);
+        }
+        census.endpoints.sort_unstable_by(|a, b| a.endpoint.cmp(&b.endpoint));
+        Ok(census)
+    }
+
+    async fn conditions(&self, endpoints: &[(Shard, EndpointId)]) -> Result<Vec<Health>, StoreError> {
+        let mut commands = pipe();
+        for (shard, id) in endpoints {
+            commands.cmd("HGET").arg(self.keys.of(*shard, format_args!("ep:{id}"))).arg("flight");
+            commands.cmd("HGET").arg(self.keys.of(*shard, format_args!("ep:{id}"))).arg("breaker");
+            commands.cmd("ZCARD").arg(self.keys.of(*shard, format_args!("queue:{id}")));
+        }
+        let rows: Vec<Option<String>> = self.link.query(&commands).await.map_err(failed(OPERATION))?;
+        let read = |((_, id), row): (&(Shard, EndpointId), &[Option<String>])| {
+            let [flight, breaker, waiting] = row else { return None };
+            let number =
+                |text: &Option<String>| text.as_deref().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+            Some(Health {
+                endpoint: id.clone(),
+                breaker: read_breaker(breaker.as_deref()),
+                pending: u64::from(number(waiting)).saturating_add(number(flight).into()),
+                in_flight: number(flight),
+            })
+        };
+        Ok(endpoints.iter().zip(rows.chunks(3)).filter_map(read).collect())
+    }
+}
+
+/// A breaker's state as the scripts write it; one that never failed has none.
+fn read_breaker(text: Option<&str>) -> BreakerState {
+    match text {
+        Some("open") => BreakerState::Open,
+        Some("half_open") => BreakerState::HalfOpen,
+        Some(_) | None => BreakerState::Closed,
+    }
+}

@@ -1,0 +1,77 @@
+//! How things are called in Redis. The only place that spells a key outside the scripts.
+
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use crate::model::Tenant;
+
+/// How many shards tenants are spread over. Written into Redis once and refused when it differs: every key depends
+/// on it.
+pub(super) const SHARDS: u8 = 16;
+
+/// Which part of the tenants. Displayed as two digits, as in a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Shard(u8);
+
+impl Shard {
+    /// The shard of an id that carries this byte.
+    pub(super) const fn of_byte(byte: u8) -> Self {
+        Self(byte % SHARDS)
+    }
+
+    pub(super) fn of(tenant: &Tenant) -> Self {
+        Self::of_byte(tenant.shard_byte())
+    }
+
+    pub(super) fn all() -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator + Clone {
+        (0..SHARDS).map(Self)
+    }
+
+    /// Where in an array of [`SHARDS`] places.
+    pub(super) fn index(self) -> usize {
+        self.0.into()
+    }
+
+    /// What [`Display`] wrote.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| *number < SHARDS).map(Self)
+    }
+}
+
+impl Display for Shard {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}", self.0)
+    }
+}
+
+/// The names under which one deployment's data is kept; several may share a Redis.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    namespace: Arc<str>,
+}
+
+impl Keys {
+    pub(super) fn new(namespace: &str) -> Self {
+        Self { namespace: namespace.into() }
+    }
+
+    /// What every key of a shard begins with. Its hash tag keeps the shard in one cluster slot.
+    pub(super) fn prefix(&self, shard: Shard) -> String {
+        format!("{}:{{{shard}}}:", self.namespace)
+    }
+
+    /// The key of an event, a delivery, a sum or an index of a shard.
+    pub(super) fn of(&self, shard: Shard, name: impl Display) -> String {
+        format!("{}:{{{shard}}}:{name}", self.namespace)
+    }
+
+    /// The hash that says how the data is laid out.
+    pub(super) fn layout(&self) -> String {
+        format!("{}:layout", self.namespace)
+    }
+
+    /// The channel on which processes tell each other of work and of changed endpoints.
+    pub(super) fn channel(&self) -> String {
+        format!("{}:wake", self.namespace)
+    }
+}

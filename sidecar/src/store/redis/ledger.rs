@@ -1,0 +1,104 @@
+//! Looking things up by their ids, which tell their shard.
+
+use redis::pipe;
+
+use super::fault::{broken, failed};
+use super::keys::Shard;
+use super::record::{DELIVERY_FIELDS, DeliveryRecord, DeliveryRow, Head};
+use super::{Shared, StoreError};
+use crate::model::{Attempt, Delivery, DeliveryId, Event, EventId};
+
+/// head, payload
+type EventRow = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+impl Shared {
+    pub(super) async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        self.open("event").await?;
+        Ok(self.read_events("event", &[*id]).await?.into_iter().next())
+    }
+
+    /// Those events of `ids` that are there, in their order.
+    pub(super) async fn read_events(
+        &self,
+        operation: &'static str,
+        ids: &[EventId],
+    ) -> Result<Vec<Event>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = pipe();
+        for id in ids {
+            commands.cmd("HMGET").arg(self.event_key(id)).arg(&["m", "p"]);
+        }
+        let rows: Vec<EventRow> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let there = ids.iter().zip(rows).filter_map(|(id, (head, payload))| Some((id, head?, payload?)));
+        there
+            .map(|(id, head, payload)| Head::read(&head).map(|head| head.into_event(*id, payload)))
+            .collect::<Result<_, _>>()
+            .map_err(broken(operation))
+    }
+
+    pub(super) async fn delivery(
+        &self,
+        operation: &'static str,
+        id: &DeliveryId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        self.open(operation).await?;
+        let Some(record) = self.read_records(operation, &[*id]).await?.pop() else { return Ok(None) };
+        let heads = self.read_heads(operation, &[record.event]).await?;
+        Ok(heads.into_iter().next().flatten().map(|head| record.into_delivery(&head)))
+    }
+
+    /// Those deliveries of `ids` that are there, in their order.
+    pub(super) async fn read_records(
+        &self,
+        operation: &'static str,
+        ids: &[DeliveryId],
+    ) -> Result<Vec<DeliveryRecord>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = pipe();
+        for id in ids {
+            commands.cmd("HMGET").arg(self.delivery_key(id, "")).arg(&DELIVERY_FIELDS);
+        }
+        let rows: Vec<DeliveryRow> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let records = ids.iter().zip(rows).filter_map(|(id, row)| DeliveryRecord::read(*id, row).transpose());
+        records.collect::<Result<_, _>>().map_err(broken(operation))
+    }
+
+    /// The head of each event, `None` for one that is not there.
+    pub(super) async fn read_heads(
+        &self,
+        operation: &'static str,
+        ids: &[EventId],
+    ) -> Result<Vec<Option<Head>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = pipe();
+        for id in ids {
+            commands.cmd("HGET").arg(self.event_key(id)).arg("m");
+        }
+        let rows: Vec<Option<Vec<u8>>> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let heads = rows.into_iter().map(|head| head.map(|head| Head::read(&head)).transpose());
+        heads.collect::<Result<_, _>>().map_err(broken(operation))
+    }
+
+    pub(super) async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        const OPERATION: &str = "attempts";
+        self.open(OPERATION).await?;
+        let all = pipe().cmd("LRANGE").arg(self.delivery_key(id, "try:")).arg(0).arg(-1).to_owned();
+        let (attempts,): (Vec<String>,) = self.link.query(&all).await.map_err(failed(OPERATION))?;
+        let attempts = attempts.iter().map(|attempt| serde_json::from_str(attempt));
+        attempts.collect::<Result<_, _>>().map_err(broken(OPERATION))
+    }
+
+    pub(super) fn event_key(&self, id: &EventId) -> String {
+        self.keys.of(Shard::of_byte(id.shard_byte()), id)
+    }
+
+    fn delivery_key(&self, id: &DeliveryId, kind: &str) -> String {
+        self.keys.of(Shard::of_byte(id.shard_byte()), format_args!("{kind}{id}"))
+    }
+}

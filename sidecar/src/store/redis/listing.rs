@@ -1,0 +1,233 @@
+//! Pages of events and deliveries, newest first.
+//!
+//! An index lists the events of each shard; deliveries are found through their events, dead letters by an index of
+//! their own in the same order, so that a cursor `event.delivery` means the same in both. Other demands are checked row by row: a page whose filter fits few of very many rows may come back
+//! short, with a cursor that goes on.
+
+use std::collections::HashMap;
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use redis::pipe;
+
+use super::fault::failed;
+use super::keys::Shard;
+use super::{Shared, StoreError};
+use crate::model::{Delivery, DeliveryId, Event, EventId, InvalidId, Status, Tenant};
+use crate::store::{DeliveryFilter, Listed, Page};
+
+/// Rows looked at for one page, at most about this many.
+const LOOKS: usize = 5_000;
+/// Rows looked at together.
+const CHUNK: usize = 250;
+/// Events whose deliveries are looked at together; each may have very many.
+const EVENTS: usize = 50;
+
+/// A delivery that may belong to a page: its event's id and its own. Its cursor stands for "after it".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    event: EventId,
+    id: DeliveryId,
+}
+
+impl Display for Candidate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.event, self.id)
+    }
+}
+
+impl FromStr for Candidate {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (event, id) =
+            text.split_once('.').ok_or(InvalidId { expected: "an event's and a delivery's id" })?;
+        Ok(Self { event: event.parse()?, id: id.parse()? })
+    }
+}
+
+impl Shared {
+    pub(super) async fn events(
+        &self,
+        tenant: Option<&Tenant>,
+        page: &Page,
+    ) -> Result<Listed<Event>, StoreError> {
+        const OPERATION: &str = "events";
+        self.open(OPERATION).await?;
+        let scope = scope(tenant);
+        let (mut cursor, mut data, mut looks) = (page.cursor.clone(), Vec::new(), 0);
+        loop {
+            let before = Bound::before(cursor.as_deref());
+            let ids = self.newest::<EventId>(OPERATION, "events", &scope, &before, CHUNK).await?;
+            looks += ids.len();
+            let last = ids.len() < CHUNK;
+            let heads = self.read_heads(OPERATION, &ids).await?;
+            let wanted = ids.iter().zip(heads).filter_map(|(id, head)| {
+                head.filter(|head| tenant.is_none_or(|tenant| head.tenant() == tenant)).map(|_| *id)
+            });
+            data.extend(wanted);
+            cursor = ids.last().map(EventId::to_string);
+            if last || data.len() > page.limit.into() || looks >= LOOKS {
+                let more = data.len() > page.limit.into();
+                data.truncate(page.limit.into());
+                let next_cursor = match (more, last) {
+                    (true, _) => data.last().map(EventId::to_string),
+                    (false, true) => None,
+                    (false, false) => cursor,
+                };
+                return Ok(Listed { data: self.read_events(OPERATION, &data).await?, next_cursor });
+            }
+        }
+    }
+
+    pub(super) async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &Page,
+    ) -> Result<Listed<Delivery>, StoreError> {
+        const OPERATION: &str = "deliveries";
+        self.open(OPERATION).await?;
+        let limit = usize::from(page.limit);
+        let (mut cursor, mut data, mut looks) = (page.cursor.clone(), Vec::new(), 0);
+        loop {
+            let (candidates, last) = self.candidates(OPERATION, filter, cursor.as_deref()).await?;
+            for chunk in candidates.chunks(CHUNK) {
+                looks += chunk.len();
+                data.extend(self.fitting(OPERATION, filter, chunk).await?);
+                cursor = chunk.last().map(Candidate::to_string);
+                if data.len() > limit {
+                    data.truncate(limit);
+                    let next_cursor = data.last().map(mark);
+                    return Ok(Listed { data, next_cursor });
+                }
+            }
+            if last || looks >= LOOKS {
+                return Ok(Listed { data, next_cursor: cursor.filter(|_| !last) });
+            }
+        }
+    }
+
+    /// The next rows after a cursor that may fit, and whether they are the last.
+    async fn candidates(
+        &self,
+        operation: &'static str,
+        filter: &DeliveryFilter,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<Candidate>, bool), StoreError> {
+        let scope = scope(filter.tenant.as_ref());
+        if let (Some(Status::Dead(_)), None) = (filter.status, filter.event) {
+            let dead = self.newest(operation, "dead", &scope, &Bound::before(cursor), CHUNK).await?;
+            let last = dead.len() < CHUNK;
+            return Ok((dead, last));
+        }
+        let from =
+            Bound::from(cursor.map(|cursor| cursor.split_once('.').map_or(cursor, |(event, _)| event)));
+        let events = match filter.event {
+            Some(event) => vec![event],
+            None => self.newest(operation, "events", &scope, &from, EVENTS).await?,
+        };
+        let last = filter.event.is_some() || events.len() < EVENTS;
+        let deliveries = self.deliveries_of(operation, &events).await?;
+        let after = cursor.and_then(|cursor| cursor.parse::<Candidate>().ok());
+        let rows = events.iter().zip(deliveries);
+        let rows = rows.flat_map(|(event, ids)| ids.into_iter().map(|id| Candidate { event: *event, id }));
+        Ok((rows.filter(|row| after.is_none_or(|after| *row < after)).collect(), last))
+    }
+
+    /// The ids of each event's deliveries.
+    async fn deliveries_of(
+        &self,
+        operation: &'static str,
+        events: &[EventId],
+    ) -> Result<Vec<Vec<DeliveryId>>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commands = pipe();
+        for event in events {
+            commands.cmd("HGET").arg(self.event_key(event)).arg("d");
+        }
+        let rows: Vec<Option<String>> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let read = |ids: Option<String>| {
+            ids.unwrap_or_default().split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// Those candidates that fit, as deliveries.
+    async fn fitting(
+        &self,
+        operation: &'static str,
+        filter: &DeliveryFilter,
+        candidates: &[Candidate],
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let ids: Vec<DeliveryId> = candidates.iter().map(|candidate| candidate.id).collect();
+        let mut records = self.read_records(operation, &ids).await?;
+        records.retain(|record| {
+            filter.event.is_none_or(|event| event == record.event)
+                && filter.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.endpoint)
+                && filter.status.is_none_or(|status| same_state(status, record.status))
+        });
+        let mut events: Vec<EventId> = records.iter().map(|record| record.event).collect();
+        events.dedup();
+        let heads = self.read_heads(operation, &events).await?;
+        let heads: HashMap<EventId, _> = events.into_iter().zip(heads).collect();
+        let fits = records.into_iter().filter_map(|record| {
+            let head = heads.get(&record.event)?.as_ref()?;
+            let wanted = filter.tenant.as_ref().is_none_or(|tenant| tenant == head.tenant());
+            wanted.then(|| record.into_delivery(head))
+        });
+        Ok(fits.collect())
+    }
+
+    /// Up to `count` ids of an index over some shards, newest first.
+    async fn newest<T: Ord + FromStr>(
+        &self,
+        operation: &'static str,
+        index: &str,
+        scope: &[Shard],
+        bound: &Bound,
+        count: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut commands = pipe();
+        for shard in scope {
+            commands.cmd("ZRANGE").arg(self.keys.of(*shard, index)).arg(&bound.0).arg("-");
+            commands.arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(count);
+        }
+        let ids: Vec<Vec<String>> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let mut ids: Vec<T> = ids.iter().flatten().filter_map(|id| id.parse().ok()).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(count);
+        Ok(ids)
+    }
+}
+
+/// Where a walk of an index begins, as Redis writes it.
+struct Bound(String);
+
+impl Bound {
+    /// Just after this id, or at the newest.
+    fn before(id: Option<&str>) -> Self {
+        Self(id.map_or_else(|| "+".to_owned(), |id| format!("({id}")))
+    }
+
+    /// At this id, or at the newest.
+    fn from(id: Option<&str>) -> Self {
+        Self(id.map_or_else(|| "+".to_owned(), |id| format!("[{id}")))
+    }
+}
+
+/// The shards that a tenant's rows are in.
+fn scope(tenant: Option<&Tenant>) -> Vec<Shard> {
+    tenant.map_or_else(|| Shard::all().collect(), |tenant| vec![Shard::of(tenant)])
+}
+
+/// The cursor that stands for "after this delivery".
+fn mark(delivery: &Delivery) -> String {
+    Candidate { event: delivery.event_id, id: delivery.id }.to_string()
+}
+
+/// `Dead` with any reason is every dead one.
+fn same_state(wanted: Status, status: Status) -> bool {
+    wanted == status || matches!((wanted, status), (Status::Dead(_), Status::Dead(_)))
+}

@@ -1,0 +1,27 @@
+-- delete: remove an endpoint; what waits for it, or is in an attempt, becomes dead letters. The queue is buried a
+-- bounded number at a time; `maintain` goes on when nobody calls again.
+-- ARGV: 1 now (ms) · 2 endpoint · 3 the registry's new version · 4 most buried at once
+--       5 channel · 6 origin · 7 shard
+-- Answers {1 when it was there, 1 when there is more to bury: call again}.
+local now, endpoint, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[4])
+local tenant = call('HGET', state_of(endpoint), 'tenant')
+if tenant then
+  call('DEL', state_of(endpoint))
+  call('HDEL', P .. 'tenant:' .. tenant, endpoint)
+  call('HSET', P .. 'tenant:' .. tenant, '@', ARGV[3])
+  call('ZREM', P .. 'endpoints', endpoint)
+  call('ZREM', TURN, endpoint)
+  call('ZREM', WAIT, endpoint)
+  call('SADD', GONE, endpoint)
+  for _, delivery in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+    local d = call('HMGET', P .. delivery, 'p', 'e')
+    if d[1] == endpoint then
+      call('ZREM', LEASES, delivery)
+      finish(delivery, d[2], 'dead:endpoint_deleted', now)
+    end
+  end
+  tell(ARGV[5], ARGV[6], ARGV[7], tenant)
+end
+local more = call('SISMEMBER', GONE, endpoint) == 1 and bury(endpoint, now, limit) == limit
+write_ends()
+return { tenant and 1 or 0, more and 1 or 0 }

@@ -1,0 +1,103 @@
+-- What every script of a shard shares: its keys, an endpoint's turn, the end of a delivery.
+-- KEYS 1: the shard's prefix with its hash tag, `hg:{05}:`. Every key is made from it, so a script stays in one slot.
+-- Numbers that become part of a string go through `whole`: Lua itself would write them with 14 digits.
+local P, call = KEYS[1], redis.call
+local SUMS, TURN, WAIT, LEASES = P .. 'sums', P .. 'turn', P .. 'wait', P .. 'leases'
+local FINISHED, DEAD, EVENTS, GONE = P .. 'finished', P .. 'dead', P .. 'events', P .. 'gone'
+
+local function whole(number) return string.format('%.0f', number) end
+local function queue_of(endpoint) return P .. 'queue:' .. endpoint end
+local function state_of(endpoint) return P .. 'ep:' .. endpoint end
+
+-- At the end of the turn, unless it stands there already. Answers whether it is new there.
+local function join(endpoint)
+  return call('ZADD', TURN, 'NX', call('HINCRBY', SUMS, 'serial', 1), endpoint) == 1
+end
+
+-- A delivery waits in its endpoint's queue, the endpoint for its turn or for the moment. Answers whether it joined.
+local function enqueue(endpoint, delivery, due, now)
+  call('ZADD', queue_of(endpoint), due, delivery)
+  if due <= now then return join(endpoint) end
+  call('ZADD', WAIT, 'LT', due, endpoint)
+  return false
+end
+
+-- Dead letters are listed by their events, as deliveries are.
+local function dead_letter(event, delivery) return event .. '.' .. delivery end
+
+-- A command over many (score, member) or members at once: `rest` is passed in parts that fit on Lua's stack.
+local function each(command, key, rest)
+  for first = 1, #rest, 1000 do call(command, key, unpack(rest, first, math.min(first + 999, #rest))) end
+end
+
+-- Ends of pending deliveries, noted one by one and written together: `status` is `delivered` or `dead:` and the reason.
+local over = { finished = {}, dead = {}, delivered = 0 }
+local function finish(delivery, event, status, now, fields)
+  call('HSET', P .. delivery, 's', status, 'u', now, 't', '', unpack(fields or {}))
+  over.finished[#over.finished + 1] = now
+  over.finished[#over.finished + 1] = delivery
+  if status == 'delivered' then
+    over.delivered = over.delivered + 1
+  else
+    over.dead[#over.dead + 1] = 0
+    over.dead[#over.dead + 1] = dead_letter(event, delivery)
+  end
+end
+
+local function write_ends()
+  if #over.finished == 0 then return end
+  local dead = #over.dead / 2
+  each('ZADD', FINISHED, over.finished)
+  each('ZADD', DEAD, over.dead)
+  call('HINCRBY', SUMS, 'pending', -over.delivered - dead)
+  if over.delivered > 0 then call('HINCRBY', SUMS, 'delivered', over.delivered) end
+  if dead > 0 then call('HINCRBY', SUMS, 'dead', dead) end
+end
+
+-- `count` attempts at an endpoint are over, and it may have its turn again if only its cap kept it out.
+local function land(endpoint, count)
+  local state = state_of(endpoint)
+  if call('HINCRBY', state, 'flight', -count) < 0 then call('HSET', state, 'flight', 0) end
+  if call('HDEL', state, 'full') == 1 then join(endpoint) end
+end
+
+-- Ended leases go back to where they stood in their queue, at most `limit`. Answers how many.
+local function reclaim(now, limit)
+  local ended = call('ZRANGE', LEASES, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+  for _, delivery in ipairs(ended) do
+    call('ZREM', LEASES, delivery)
+    local d = call('HMGET', P .. delivery, 'p', 'due', 'e')
+    if d[1] and call('EXISTS', state_of(d[1])) == 1 then
+      call('HSET', P .. delivery, 't', '')
+      land(d[1], 1)
+      enqueue(d[1], delivery, tonumber(d[2]), now)
+    elseif d[1] then
+      finish(delivery, d[3], 'dead:endpoint_deleted', now)
+    end
+  end
+  return #ended
+end
+
+-- What waits for an endpoint that is no more becomes dead letters, at most `limit`. Answers how many.
+local function bury(endpoint, now, limit)
+  local waiting = call('ZPOPMIN', queue_of(endpoint), limit)
+  for i = 1, #waiting, 2 do
+    finish(waiting[i], call('HGET', P .. waiting[i], 'e'), 'dead:endpoint_deleted', now)
+  end
+  if #waiting < 2 * limit then call('SREM', GONE, endpoint) end
+  return #waiting / 2
+end
+
+-- When there may be something to lease: 0 for at once, -1 for never by itself, else the moment (ms), as a string.
+local function horizon()
+  if call('ZCARD', TURN) > 0 then return '0' end
+  local wait = call('ZRANGE', WAIT, 0, 0, 'WITHSCORES')[2]
+  local lease = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]
+  if wait and lease then return tonumber(wait) < tonumber(lease) and wait or lease end
+  return wait or lease or '-1'
+end
+
+-- Tells the other processes that this shard has work, or that a tenant's endpoints changed.
+local function tell(channel, origin, shard, tenant)
+  call('PUBLISH', channel, origin .. ' ' .. shard .. (tenant and ' ' .. tenant or ''))
+end

@@ -1,0 +1,118 @@
+-- take: lease due deliveries to one worker, endpoints in turn, each within its cap, rate and breaker.
+-- ARGV: 1 now (ms) · 2 room, at most 1000 · 3 grace (ms) · 4 token
+-- Answers {horizon, pending, {endpoint, …}, {event, head, payload, …}, {delivery, endpoint's number, event's number,
+--         attempt, step, ends, …}}; numbers count from 1.
+local now, room, grace, token = tonumber(ARGV[1]), math.min(tonumber(ARGV[2]), 1000), tonumber(ARGV[3]), ARGV[4]
+local SECOND = 1000000 -- microseconds: the limiter's unit, and its burst
+
+local leases, events, endpoints, ended = {}, {}, {}, {}
+local event_number = {}
+
+-- Puts one delivery into the answer; one whose record is gone is dropped, it can never be sent.
+local function lease(delivery, ends, probe)
+  local d = call('HMGET', P .. delivery, 'e', 'a', 'b')
+  if not d[1] then
+    call('HINCRBY', SUMS, 'pending', -1)
+    return false
+  end
+  if not event_number[d[1]] then
+    local event = call('HMGET', P .. d[1], 'm', 'p')
+    for _, part in ipairs({ d[1], event[1] or '', event[2] or '' }) do events[#events + 1] = part end
+    event_number[d[1]] = #events / 3
+  end
+  ended[#ended + 1] = ends
+  ended[#ended + 1] = delivery
+  call('HSET', P .. delivery, 't', probe and token .. '?' or token)
+  local parts = { delivery, #endpoints, event_number[d[1]], d[2] + 1, d[2] - d[3] + 1, ends }
+  for _, part in ipairs(parts) do leases[#leases + 1] = part end
+  return true
+end
+
+-- How many attempts the limiter lets pass at once (GCRA with a second's worth of burst).
+local function allowance(gap, tat)
+  if gap == 0 then return math.huge end
+  return math.floor((now * 1000 + SECOND - tat) / gap)
+end
+
+-- Gives an endpoint its turn of at most `quota` leases. Answers how many it got; one that could take no more now
+-- leaves the turn, for the moment when it can, or until a settle or a put brings it back.
+local function serve(endpoint, quota)
+  call('ZREM', TURN, endpoint)
+  local state = state_of(endpoint)
+  local s = call('HMGET', state, 'on', 'max', 'flight', 'timeout', 'gap', 'tat', 'breaker', 'until', 'json')
+  if not s[9] or s[1] == '0' then return 0 end
+  local max, flight, gap = tonumber(s[2]), tonumber(s[3] or 0), tonumber(s[5])
+  local probe = s[7] == 'open' or s[7] == 'half_open'
+  if probe and now < tonumber(s[8]) then
+    call('ZADD', WAIT, s[8], endpoint)
+    return 0
+  end
+  if flight >= max then
+    call('HSET', state, 'full', 1)
+    return 0
+  end
+  local tat = math.max(tonumber(s[6] or 0), now * 1000)
+  local free = allowance(gap, tat)
+  local most = math.min(quota, max - flight, free, probe and 1 or math.huge)
+  if most < 1 then
+    call('ZADD', WAIT, math.ceil((tat + gap - SECOND) / 1000), endpoint)
+    return 0
+  end
+
+  -- One more than may be leased: it tells when the endpoint's next turn is.
+  local head = call('ZRANGE', queue_of(endpoint), 0, most, 'WITHSCORES')
+  local ends, got, due = now + tonumber(s[4]) + grace, 0, {}
+  while got < most and head[2 * got + 1] and tonumber(head[2 * got + 2]) <= now do
+    got = got + 1
+    due[got] = head[2 * got - 1]
+  end
+  local next_due = tonumber(head[2 * got + 2])
+  local leased = 0
+  if got > 0 then
+    call('ZREM', queue_of(endpoint), unpack(due))
+    endpoints[#endpoints + 1] = s[9]
+    for _, delivery in ipairs(due) do
+      if lease(delivery, ends, probe) then leased = leased + 1 end
+    end
+  end
+  if leased > 0 then
+    call('HINCRBY', state, 'flight', leased)
+    if gap > 0 then call('HSET', state, 'tat', tat + leased * gap) end
+    if probe then call('HSET', state, 'breaker', 'half_open', 'until', ends) end
+  end
+
+  if probe and leased > 0 then
+    call('ZADD', WAIT, ends, endpoint)
+  elseif next_due and flight + leased >= max then
+    call('HSET', state, 'full', 1)
+  elseif next_due and next_due > now then
+    call('ZADD', WAIT, next_due, endpoint)
+  elseif next_due and leased >= free then
+    call('ZADD', WAIT, math.ceil((tat + (leased + 1) * gap - SECOND) / 1000), endpoint)
+  elseif next_due then
+    join(endpoint)
+  end
+  return leased
+end
+
+reclaim(now, 128)
+for _, endpoint in ipairs(call('ZRANGE', WAIT, '-inf', now, 'BYSCORE', 'LIMIT', 0, 256)) do
+  call('ZREM', WAIT, endpoint)
+  join(endpoint)
+end
+
+-- A script blocks everybody: it looks at a bounded number of endpoints, the horizon says that there is more.
+local looks = 256
+while room > 0 and looks > 0 do
+  local turn = call('ZRANGE', TURN, 0, math.min(room, looks) - 1)
+  if #turn == 0 then break end
+  local quota = math.max(1, math.floor(room / #turn))
+  for _, endpoint in ipairs(turn) do
+    room = room - serve(endpoint, math.min(quota, room))
+    looks = looks - 1
+  end
+end
+
+each('ZADD', LEASES, ended)
+write_ends()
+return { horizon(), tonumber(call('HGET', SUMS, 'pending') or 0), endpoints, events, leases }

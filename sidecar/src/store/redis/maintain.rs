@@ -1,0 +1,59 @@
+//! Upkeep: ended leases, queues of deleted endpoints, and what is over for long enough.
+
+use futures_util::future::try_join_all;
+
+use super::fault::{broken, failed};
+use super::keys::Shard;
+use super::link::Again;
+use super::record::read_horizon;
+use super::{Millis, Shared, StoreError, scripts};
+use crate::store::Maintained;
+
+const OPERATION: &str = "maintain";
+/// Rows of each kind that one script works on: a script blocks everybody.
+const BATCH: u16 = 200;
+/// Scripts a shard that one call runs; the next call goes on.
+const ROUNDS: u16 = 50;
+
+impl Shared {
+    /// Also finds a loss of data, before an accept does.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        const OPERATION: &str = "ping";
+        self.open(OPERATION).await?;
+        self.look_for_loss(OPERATION).await?;
+        let mut call = scripts::ROOM.prepare_invoke();
+        call.key(self.keys.layout());
+        self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))
+    }
+
+    pub(super) async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
+        self.open(OPERATION).await?;
+        let shards = try_join_all(Shard::all().map(|shard| self.maintain_shard(shard, now))).await?;
+        Ok(shards.into_iter().fold(Maintained::default(), |sum, shard| Maintained {
+            reclaimed: sum.reclaimed.saturating_add(shard.reclaimed),
+            trimmed: sum.trimmed.saturating_add(shard.trimmed),
+        }))
+    }
+
+    async fn maintain_shard(&self, shard: Shard, now: Millis) -> Result<Maintained, StoreError> {
+        let retention = u64::try_from(self.settings.retention.as_millis()).unwrap_or(u64::MAX);
+        let before =
+            now.0.checked_sub(retention).map_or_else(|| "-1".to_owned(), |before| before.to_string());
+        let mut done = Maintained::default();
+        for _ in 0..ROUNDS {
+            let mut call = scripts::MAINTAIN.prepare_invoke();
+            call.key(self.keys.prefix(shard)).arg(now.0).arg(&before).arg(BATCH);
+            let reply = self.link.run(&call, Again::Safe).await;
+            let (horizon, pending, reclaimed, trimmed, more): (String, u64, u64, u64, u8) =
+                reply.map_err(failed(OPERATION))?;
+            self.pending.set(shard, pending);
+            self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
+            done.reclaimed = done.reclaimed.saturating_add(reclaimed);
+            done.trimmed = done.trimmed.saturating_add(trimmed);
+            if more == 0 {
+                break;
+            }
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,238 @@
+//! The store that several replicas share: Redis 7 or later, or Valkey.
+//!
+//! **Layout.** Tenants are spread over shards; all keys of a shard carry its hash tag (`hg:{05}:…`), and every change
+//! is one small Lua script over one shard, so it is atomic and stays in one cluster slot. `lua/lib.lua` names the
+//! keys. Events and deliveries are hashes called by their own ids; an endpoint has a state hash and a queue (a sorted
+//! set by due time); `turn` holds the endpoints that may be served now, in the order of their turns, `wait` those
+//! that may be later, `leases` what is in an attempt, `finished` what retention will forget.
+//!
+//! **What a 202 waits for** is what Redis waits for before it answers: the disk with `appendonly yes` and `appendfsync
+//! always`; with `everysec` a crash of Redis may lose its last second; without an append-only file, what the last
+//! snapshot lacks. Redis must not evict (`maxmemory-policy noeviction`): full, it refuses new events (`Full`), while
+//! what it has is still delivered.
+//!
+//! **A batch over tenants of several shards** is several scripts. When a later one fails the earlier ones are done,
+//! the call fails, and the same call again completes it: idempotency keys, and event ids, make that safe. Room for
+//! the whole batch is looked for before the first.
+//!
+//! **What is believed here, and checked there.** The endpoints of a tenant are remembered with their version, and
+//! the accept script refuses a version that moved on. What Redis has lost (a flush, a failover to an older copy) is
+//! noticed by the version that is gone; the endpoints are then written again from memory, events are not.
+
+mod accept;
+mod census;
+mod fault;
+mod horizon;
+mod keys;
+mod ledger;
+mod link;
+mod listener;
+mod listing;
+mod maintain;
+mod record;
+mod registry;
+mod scripts;
+mod settle;
+mod take;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rand::rngs::{StdRng, SysRng};
+use rand::{RngExt, SeedableRng};
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::census::Pending;
+use self::fault::broken;
+use self::horizon::Horizons;
+use self::keys::Keys;
+use self::link::Link;
+use self::registry::Registry;
+use self::take::EndpointCache;
+use super::{
+    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement,
+    Store, StoreError, StoreFault, StoreSettings, Taken,
+};
+use crate::clock::Millis;
+use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
+
+/// Longest wait for the first look at Redis, which reads all endpoints.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// The store over Redis. Dropping it ends its task that listens for news of other processes.
+#[derive(Debug)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+    _listener: DropGuard,
+}
+
+impl RedisStore {
+    /// A store under the names `hg:…`, over at most `pool` connections. Waits for nothing: Redis may be away, and
+    /// [`Store::ping`] tells. Must be called inside a Tokio runtime, which runs the task that listens for news.
+    ///
+    /// # Errors
+    /// `Broken` when `url` is none (`redis://[user:password@]host[:port][/db]`, `redis+unix:///path`).
+    pub fn connect(url: &str, pool: usize, settings: StoreSettings) -> Result<Self, StoreError> {
+        Self::connect_as("hg", url, pool, settings)
+    }
+
+    /// [`Self::connect`] under other names, so that several deployments can share a Redis.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_as(
+        namespace: &str,
+        url: &str,
+        pool: usize,
+        settings: StoreSettings,
+    ) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared::new(namespace, url, pool, settings)?);
+        let stop = CancellationToken::new();
+        TaskTracker::new().spawn(listener::listen(Arc::clone(&shared), stop.clone()));
+        Ok(Self { shared, _listener: stop.drop_guard() })
+    }
+}
+
+/// What the verbs and the listener share.
+#[derive(Debug)]
+struct Shared {
+    link: Link,
+    keys: Keys,
+    settings: StoreSettings,
+    horizons: Horizons,
+    registry: Registry,
+    pending: Pending,
+    endpoints: EndpointCache,
+    entropy: Mutex<StdRng>,
+    /// By what this process knows its own messages.
+    origin: String,
+    /// Set once Redis was found to be laid out as we need it.
+    opened: OnceCell<()>,
+}
+
+impl Shared {
+    fn new(namespace: &str, url: &str, pool: usize, settings: StoreSettings) -> Result<Self, StoreError> {
+        let mut entropy = StdRng::try_from_rng(&mut SysRng).map_err(broken("connect"))?;
+        let origin = format!("{:016x}", entropy.random::<u64>());
+        Ok(Self {
+            // the library's error may quote the URL, which may hold a password
+            link: Link::new(url, pool).ok().ok_or("the URL is no Redis URL").map_err(broken("connect"))?,
+            keys: Keys::new(namespace),
+            settings,
+            horizons: Horizons::new(),
+            registry: Registry::default(),
+            pending: Pending::default(),
+            endpoints: EndpointCache::default(),
+            entropy: Mutex::new(entropy),
+            origin,
+            opened: OnceCell::new(),
+        })
+    }
+
+    /// Random bits, for ids, tokens and versions.
+    fn random<T>(&self) -> T
+    where
+        rand::distr::StandardUniform: rand::distr::Distribution<T>,
+    {
+        self.entropy.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+
+    /// Before the first use: looks whether the data is laid out as we need it, and learns what is there. However
+    /// many ask while Redis does not answer, none waits longer than [`OPEN`].
+    async fn open(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.opened.initialized() {
+            return Ok(());
+        }
+        let open = || async {
+            self.check_layout(operation).await?;
+            self.learn_endpoints(operation).await?;
+            self.count_pending(operation).await
+        };
+        match timeout(OPEN, self.opened.get_or_try_init(open)).await {
+            Ok(opened) => opened.copied(),
+            Err(late) => {
+                let source = Some(late.into());
+                Err(StoreError { operation, fault: StoreFault::Unavailable, source })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError> {
+        self.shared.accept(offers, now).await
+    }
+
+    async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
+        self.shared.take(ask).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Vec<Settled>, StoreError> {
+        self.shared.settle(settlements, now).await
+    }
+
+    async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
+        self.shared.maintain(now).await
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        self.shared.horizons.wake()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.shared.ping().await
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        self.shared.census().await
+    }
+
+    async fn put_endpoint(&self, endpoint: &Endpoint, put: Put) -> Result<bool, StoreError> {
+        self.shared.put_endpoint(endpoint, put).await
+    }
+
+    async fn endpoint(&self, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
+        Ok(self
+            .shared
+            .find_endpoint("endpoint", id)
+            .await?
+            .map(|(_, endpoint)| Arc::unwrap_or_clone(endpoint)))
+    }
+
+    async fn endpoints(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Endpoint>, StoreError> {
+        self.shared.endpoints(tenant, page).await
+    }
+
+    async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError> {
+        self.shared.delete_endpoint(id, now).await
+    }
+
+    async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        self.shared.event(id).await
+    }
+
+    async fn events(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Event>, StoreError> {
+        self.shared.events(tenant, page).await
+    }
+
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.shared.delivery("delivery", id).await
+    }
+
+    async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listed<Delivery>, StoreError> {
+        self.shared.deliveries(filter, page).await
+    }
+
+    async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        self.shared.attempts(id).await
+    }
+
+    async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError> {
+        self.shared.retry(id, now).await
+    }
+}

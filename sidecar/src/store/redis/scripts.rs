@@ -1,0 +1,33 @@
+//! The Lua scripts, with what each needs before it and how it may run. Redis may forget them at any time
+//! (`SCRIPT FLUSH`, a restart): [`Script`] loads them again by itself.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Refused as a whole when Redis is out of memory or cannot write its file: nothing is half done.
+const NEEDS_ROOM: &str = "#!lua";
+/// Runs when Redis is out of memory too: it is what makes room again.
+const MAKES_ROOM: &str = "#!lua flags=allow-oom";
+
+fn script(header: &str, body: &str) -> Script {
+    Script::new(&[header, include_str!("lua/lib.lua"), body].join("\n"))
+}
+
+macro_rules! scripts {
+    ($($name:ident: $header:expr, $file:literal;)*) => {
+        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| script($header, include_str!($file)));)*
+    };
+}
+
+scripts! {
+    ACCEPT: NEEDS_ROOM, "lua/accept.lua";
+    PUT: NEEDS_ROOM, "lua/put.lua";
+    ROOM: NEEDS_ROOM, "lua/room.lua";
+    LAYOUT: MAKES_ROOM, "lua/layout.lua";
+    TAKE: MAKES_ROOM, "lua/take.lua";
+    SETTLE: MAKES_ROOM, "lua/settle.lua";
+    MAINTAIN: MAKES_ROOM, "lua/maintain.lua";
+    DELETE: MAKES_ROOM, "lua/delete.lua";
+    RETRY: MAKES_ROOM, "lua/retry.lua";
+}

@@ -1,0 +1,96 @@
+//! Results of leases, and a retry by hand.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::fault::{broken, failed, full};
+use super::horizon::NOW;
+use super::keys::Shard;
+use super::link::Again;
+use super::record::{dead, read_horizon};
+use super::{Millis, Shared, StoreError, scripts};
+use crate::model::{Delivery, DeliveryId, Next};
+use crate::store::{Report, Settled, Settlement};
+
+const OPERATION: &str = "settle";
+/// Attempts that are kept of a delivery.
+const KEPT: u16 = 100;
+
+impl Shared {
+    /// When one shard fails the whole call does, though others are done: the same call again finds their leases
+    /// gone, and changes nothing.
+    pub(super) async fn settle(
+        &self,
+        settlements: &[Settlement],
+        now: Millis,
+    ) -> Result<Vec<Settled>, StoreError> {
+        self.open(OPERATION).await?;
+        let mut shards: BTreeMap<Shard, Vec<(usize, &Settlement)>> = BTreeMap::new();
+        for (place, settlement) in settlements.iter().enumerate() {
+            shards
+                .entry(Shard::of_byte(settlement.delivery.shard_byte()))
+                .or_default()
+                .push((place, settlement));
+        }
+        let calls = shards.into_iter().map(|(shard, settlements)| async move {
+            let (places, settlements): (Vec<usize>, Vec<&Settlement>) = settlements.into_iter().unzip();
+            let settled = self.settle_shard(shard, &settlements, now).await?;
+            Ok::<_, StoreError>(places.into_iter().zip(settled))
+        });
+        let mut settled: Vec<(usize, Settled)> = try_join_all(calls).await?.into_iter().flatten().collect();
+        settled.sort_unstable_by_key(|(place, _)| *place);
+        Ok(settled.into_iter().map(|(_, settled)| settled).collect())
+    }
+
+    async fn settle_shard(
+        &self,
+        shard: Shard,
+        settlements: &[&Settlement],
+        now: Millis,
+    ) -> Result<Vec<Settled>, StoreError> {
+        let breaker = self.settings.breaker;
+        let mut call = scripts::SETTLE.prepare_invoke();
+        call.key(self.keys.prefix(shard)).arg(now.0).arg(breaker.failures).arg(breaker.open_ms).arg(KEPT);
+        for settlement in settlements {
+            let (verdict, moment, attempt) = verdict(&settlement.report).map_err(broken(OPERATION))?;
+            call.arg(settlement.delivery.to_string())
+                .arg(settlement.token)
+                .arg(verdict)
+                .arg(moment)
+                .arg(attempt);
+        }
+        let reply = self.link.run(&call, Again::IfNotMade).await;
+        let (horizon, results): (String, Vec<u8>) = reply.map_err(failed(OPERATION))?;
+        self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
+        let read = |result| if result == 1 { Settled::Recorded } else { Settled::LeaseLost };
+        Ok(results.into_iter().map(read).collect())
+    }
+
+    pub(super) async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError> {
+        const OPERATION: &str = "retry";
+        self.open(OPERATION).await?;
+        let shard = Shard::of_byte(id.shard_byte());
+        let mut call = scripts::RETRY.prepare_invoke();
+        call.key(self.keys.prefix(shard)).arg(now.0).arg(id.to_string()).arg(self.room(shard));
+        call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
+        match self.link.run::<u8>(&call, Again::Safe).await.map_err(failed(OPERATION))? {
+            2 => return Err(full(OPERATION)),
+            1 => self.horizons.lower(shard, NOW),
+            _ => {}
+        }
+        self.delivery(OPERATION, id).await
+    }
+}
+
+/// What the script is told of a report: the verdict, the moment of a retry, and the attempt behind `+` or `-`.
+fn verdict(report: &Report) -> Result<(&'static str, u64, String), serde_json::Error> {
+    let Report::Attempted { attempt, next } = report else { return Ok(("returned", 0, String::new())) };
+    let sign = if attempt.outcome.is_success() { '+' } else { '-' };
+    let attempt = format!("{sign}{}", serde_json::to_string(attempt)?);
+    Ok(match *next {
+        Next::Delivered => ("delivered", 0, attempt),
+        Next::RetryAt(moment) => ("retry", moment.0, attempt),
+        Next::Dead(reason) => (dead(reason), 0, attempt),
+    })
+}

@@ -1,0 +1,4 @@
+//! What operators see of the process.
+
+pub mod logs;
+pub mod metrics;

@@ -1,0 +1,103 @@
+//! The guard in front of real sockets: what it refuses is never connected to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use hookgate_sidecar::delivery::attempt::{HttpTransport, Transport};
+use hookgate_sidecar::delivery::egress::{Egress, EgressSettings, Resolver};
+use hookgate_sidecar::model::{Failure, Outcome};
+
+use crate::support::{Receiver, TokioClock, http, lease_to};
+
+/// Answers from a list per name, one answer a look-up.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<BTreeMap<String, Vec<Vec<IpAddr>>>>);
+
+impl Names {
+    pub(crate) fn of<const N: usize>(names: [(&str, &[&[&str]]); N]) -> Arc<Self> {
+        let parsed = |answer: &&[&str]| answer.iter().map(|ip| ip.parse().unwrap()).collect();
+        let names = names.map(|(name, answers)| (name.to_owned(), answers.iter().map(parsed).collect()));
+        Arc::new(Self(Mutex::new(BTreeMap::from(names))))
+    }
+}
+
+#[async_trait]
+impl Resolver for Names {
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let mut names = self.0.lock().unwrap();
+        let answers = names.get_mut(host).filter(|answers| !answers.is_empty());
+        answers.map(|answers| answers.remove(0)).ok_or_else(|| io::Error::other("no such name"))
+    }
+}
+
+pub(crate) fn allowing(allow: &str, names: Arc<Names>) -> HttpTransport {
+    let settings = EgressSettings { allow: allow.parse().unwrap(), ..EgressSettings::default() };
+    over(settings, names)
+}
+
+fn over(settings: EgressSettings, names: Arc<Names>) -> HttpTransport {
+    let egress = Egress::with_resolver(settings, [], names).unwrap();
+    HttpTransport::new(Arc::new(egress), TokioClock::start()).unwrap()
+}
+
+#[tokio::test]
+async fn refused_addresses_are_never_connected_to() {
+    let receiver = Receiver::start(http("200 OK", "", "")).await;
+    let port = receiver.address.port();
+    let names =
+        Names::of([("inner.example", &[&["127.0.0.1"]]), ("mixed.example", &[&["10.0.0.1", "127.0.0.1"]])]);
+    let mut settings = EgressSettings { allow: "10.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
+    settings.ports.push(port);
+    let transport = over(settings, names);
+    for host in [
+        "127.0.0.1",
+        "0x7f.1",
+        "2130706433",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "inner.example",
+        "mixed.example",
+    ] {
+        let sent = transport.send(&lease_to(&format!("http://{host}:{port}/"))).await;
+        assert_eq!(sent.reply.outcome, Outcome::Failed(Failure::Egress), "{host}: {sent:?}");
+        assert_eq!(sent.response, "", "the tenant learns nothing more");
+    }
+    assert_eq!(receiver.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_goes_to_what_was_checked_whatever_the_name_says_next() {
+    let receiver = Receiver::start(http("200 OK", "connection: close\r\n", "")).await;
+    let names = Names::of([("rebind.example", &[&["127.0.0.1"], &["169.254.169.254"]])]);
+    let transport = allowing("127.0.0.0/8", names);
+    let lease = lease_to(&format!("http://rebind.example:{}/", receiver.address.port()));
+    let first = transport.send(&lease).await;
+    assert_eq!(first.reply.outcome, Outcome::Answered(200), "{first:?}: one look-up for one connection");
+    assert_eq!(receiver.requests()[0].header("host"), format!("rebind.example:{}", receiver.address.port()));
+    let second = transport.send(&lease).await;
+    assert_eq!(
+        second.reply.outcome,
+        Outcome::Failed(Failure::Egress),
+        "{second:?}: the next is checked anew"
+    );
+    let third = transport.send(&lease).await;
+    assert_eq!(third.reply.outcome, Outcome::Failed(Failure::Dns), "{third:?}: no answer is no refusal");
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test]
+async fn our_own_listeners_are_out_of_reach_however_they_are_named() {
+    let own = Receiver::start(http("200 OK", "", "")).await;
+    let port = own.address.port();
+    let settings = EgressSettings { allow: "127.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
+    settings.own.add(own.address);
+    let transport = over(settings, Names::of([("us.example", &[&["127.0.0.1"]])]));
+    for host in ["127.0.0.1", "127.1", "[::ffff:127.0.0.1]", "us.example"] {
+        let sent = transport.send(&lease_to(&format!("http://{host}:{port}/"))).await;
+        assert_eq!(sent.reply.outcome, Outcome::Failed(Failure::Egress), "{host}: {sent:?}");
+    }
+    assert_eq!(own.connections(), 0);
+}

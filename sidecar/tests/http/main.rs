@@ -1,0 +1,13 @@
+//! The two listeners as a client sees them: the real assembly on free ports, asked over real sockets.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a harness fails loudly")]
+
+mod admin;
+mod auth;
+mod deliveries;
+mod events;
+mod harness;
+mod listeners;
+mod logs;
+mod problems;
+mod sources;

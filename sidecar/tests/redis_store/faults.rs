@@ -1,0 +1,218 @@
+//! What happens to Redis, and what must not happen to what was answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hookgate_sidecar::model::{EventId, Status};
+use hookgate_sidecar::store::redis::RedisStore;
+use hookgate_sidecar::store::{Store, StoreFault, StoreSettings};
+use redis::cmd;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::fixture::*;
+use crate::redis_server::{RedisServer, wait_until};
+use crate::{store, store_with};
+
+/// Longer than any call takes when it fails at once, shorter than a wait for anything.
+const AT_ONCE: Duration = Duration::from_millis(900);
+
+async fn try_accept(store: &dyn Store, ms: u64) -> Result<EventId, StoreFault> {
+    let answer = store.accept(&[offer(event(at(ms)), &[])], at(ms)).await;
+    answer.map(|answers| answers[0].id).map_err(|error| error.fault)
+}
+
+async fn assert_delivers(store: &dyn Store, ms: u64, what: &str) {
+    assert_eq!(accept(store, 1, at(ms)).await[0].deliveries, 1, "{what}");
+    let lease = lease(store, at(ms)).await;
+    settle(store, succeeded(&lease, at(ms)), at(ms)).await;
+    assert_eq!(delivery(store, lease.delivery).await.status, Status::Delivered, "{what}");
+}
+
+#[tokio::test]
+async fn a_script_flush_heals_by_itself() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 0, "before").await;
+    server.command(cmd("SCRIPT").arg("FLUSH").to_owned()).await.unwrap();
+    assert_delivers(&store, 1, "after").await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_heals_by_itself() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    for ms in 0..10 {
+        for kind in ["normal", "pubsub"] {
+            server.command(cmd("CLIENT").arg("KILL").arg("TYPE").arg(kind).to_owned()).await.unwrap();
+        }
+        wait_until("answer", async || store.ping().await.is_ok()).await;
+        assert_delivers(&store, ms, "over a new connection").await;
+    }
+}
+
+#[tokio::test]
+async fn while_redis_is_away_an_accept_fails_at_once_and_then_works_again() {
+    let mut server = RedisServer::start().await;
+    let store = store(&server);
+    server.kill();
+    for what in ["never there", "asked again"] {
+        let answer = timeout(AT_ONCE, try_accept(&store, 0)).await.expect(what);
+        assert_eq!(answer, Err(StoreFault::Unavailable), "{what}");
+    }
+    server.start_again().await;
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 1, "there").await;
+    server.kill();
+    for what in ["gone", "still gone"] {
+        let answer = timeout(AT_ONCE, try_accept(&store, 2)).await.expect(what);
+        assert_eq!(answer, Err(StoreFault::Unavailable), "{what}");
+        assert_eq!(store.ping().await.unwrap_err().fault, StoreFault::Unavailable, "{what}");
+    }
+    server.start_again().await;
+    assert_delivers(&store, 3, "back, and the first accept already works").await;
+}
+
+#[tokio::test]
+async fn a_frozen_redis_costs_one_bounded_wait_however_many_ask() {
+    let server = RedisServer::start().await;
+    let (used, fresh) = (store(&server), store(&server));
+    put(&used, &endpoint("a")).await;
+    server.freeze(true);
+    let asked = join_all([&used, &fresh].into_iter().cycle().take(40).map(|store| try_accept(store, 0)));
+    let answers = timeout(Duration::from_secs(8), asked).await.expect("they do not wait for each other");
+    assert!(answers.iter().all(|answer| *answer == Err(StoreFault::Unavailable)), "{answers:?}");
+    server.freeze(false);
+    for store in [&used, &fresh] {
+        wait_until("answer", async || store.ping().await.is_ok()).await;
+    }
+    deliver_all(&used, at(1)).await;
+    assert_delivers(&fresh, 2, "it goes on").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_killed_redis() {
+    let mut server = RedisServer::start().await;
+    let store = Arc::new(store(&server));
+    put(&*store, &endpoint("a")).await;
+    let mut answered = Vec::new();
+    for round in 0..3 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut producers = JoinSet::new();
+        for _ in 0..4 {
+            producers.spawn(produce(Arc::clone(&store), Arc::clone(&stop)));
+        }
+        let enough = (round + 1) * 50;
+        wait_until("load", async || store.census().await.is_ok_and(|census| census.pending >= enough)).await;
+        server.kill();
+        stop.store(true, Ordering::Relaxed);
+        answered.extend(producers.join_all().await.concat());
+        server.start_again().await;
+    }
+    for id in &answered {
+        assert!(store.event(id).await.unwrap().is_some(), "{id} was answered");
+        assert_eq!(deliveries_of(&*store, *id).await.len(), 1);
+    }
+    let delivered = deliver_all(&*store, at(9)).await;
+    assert!(delivered >= answered.len(), "{delivered} of {}", answered.len());
+    assert_eq!(store.census().await.unwrap().pending, 0);
+}
+
+/// Accepts until stopped; answers what was answered.
+async fn produce(store: Arc<RedisStore>, stop: Arc<AtomicBool>) -> Vec<EventId> {
+    let mut answered = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        answered.extend(try_accept(&*store, 0).await);
+    }
+    answered
+}
+
+#[tokio::test]
+async fn after_a_flush_nothing_that_is_answered_is_lost() {
+    let server = RedisServer::start().await;
+    let (store, replica) = (store(&server), store(&server));
+    put(&store, &endpoint("a")).await;
+    accept(&store, 1, at(0)).await;
+    let lost = lease(&store, at(0)).await;
+    assert!(replica.ping().await.is_ok());
+    for (process, ms) in [(&store, 1), (&replica, 2), (&store, 3)] {
+        server.command(cmd("FLUSHALL")).await.unwrap();
+        assert_delivers(process, ms, "the endpoints are there again").await;
+    }
+    assert_eq!(
+        store.settle(&[succeeded(&lost, at(4))], at(4)).await.unwrap(),
+        [hookgate_sidecar::store::Settled::LeaseLost]
+    );
+    server.command(cmd("FLUSHALL")).await.unwrap();
+    store.ping().await.unwrap();
+    let census = replica.census().await.unwrap();
+    assert_eq!(
+        (census.pending, census.endpoints.len()),
+        (0, 1),
+        "a look finds the loss before an accept does"
+    );
+}
+
+#[tokio::test]
+async fn a_full_redis_refuses_events_and_still_delivers_what_it_has() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    accept(&store, 3, at(0)).await;
+    let set = |bytes: &str| cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).to_owned();
+    server.command(set("1")).await.unwrap();
+    let before = store.census().await.unwrap();
+    assert_eq!(try_accept(&store, 1).await, Err(StoreFault::Full));
+    assert_eq!(store.ping().await.unwrap_err().fault, StoreFault::Full);
+    assert_eq!(store.census().await.unwrap(), before, "nothing is half done");
+    assert_eq!(deliver_all(&store, at(2)).await, 3);
+    assert!(store.maintain(at(3)).await.is_ok());
+    server.command(set("0")).await.unwrap();
+    assert_delivers(&store, 4, "room again").await;
+}
+
+#[tokio::test]
+async fn a_demoted_redis_is_away_not_broken() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    let follow = |host: &str, port: &str| cmd("REPLICAOF").arg(host).arg(port).to_owned();
+    server.command(follow("127.0.0.1", "1")).await.unwrap();
+    assert_eq!(try_accept(&store, 0).await, Err(StoreFault::Unavailable));
+    assert_eq!(store.ping().await.unwrap_err().fault, StoreFault::Unavailable);
+    server.command(follow("NO", "ONE")).await.unwrap();
+    assert_delivers(&store, 1, "promoted").await;
+}
+
+#[tokio::test]
+async fn data_that_is_laid_out_otherwise_is_refused() {
+    let table = [("a newer schema", "schema", "2"), ("other shards", "shards", "64")];
+    let server = RedisServer::start().await;
+    for (what, field, value) in table {
+        server.command(cmd("FLUSHALL")).await.unwrap();
+        server.command(cmd("HSET").arg("hg:layout").arg(field).arg(value).to_owned()).await.unwrap();
+        let store = store(&server);
+        assert_eq!(try_accept(&store, 0).await, Err(StoreFault::Broken), "{what}");
+        assert_eq!(store.ping().await.unwrap_err().fault, StoreFault::Broken, "{what}");
+    }
+    let scripted = RedisServer::start().await;
+    let store = store(&scripted);
+    put(&store, &endpoint("a")).await;
+    scripted.command(cmd("SET").arg("hg:{13}:events").arg("x").to_owned()).await.unwrap();
+    assert_eq!(try_accept(&store, 0).await, Err(StoreFault::Broken), "a key of another type");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused_without_showing_it() {
+    for url in ["", "secret", "http://user:secret@localhost", "redis://:secret@[::1"] {
+        let error = RedisStore::connect(url, 1, StoreSettings::default()).unwrap_err();
+        assert_eq!(error.fault, StoreFault::Broken, "{url}");
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+    let server = RedisServer::start().await;
+    assert!(!format!("{:?}", store_with(&server, StoreSettings::default()).unwrap()).contains("whsec"));
+}

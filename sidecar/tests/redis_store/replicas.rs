@@ -1,0 +1,110 @@
+//! Several processes over one Redis: nobody does twice what another did, and each hears of the other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hookgate_sidecar::model::{DeliveryId, Endpoint};
+use hookgate_sidecar::store::redis::RedisStore;
+use hookgate_sidecar::store::{Settled, Settlement, Store, StoreSettings};
+
+use tokio::task::JoinSet;
+
+use crate::fixture::*;
+use crate::redis_server::{RedisServer, wait_until};
+use crate::store;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_never_lease_one_delivery_twice() {
+    let server = RedisServer::start().await;
+    let processes = [Arc::new(store(&server)), Arc::new(store(&server))];
+    for name in ["a", "b", "c"] {
+        put(&*processes[0], &endpoint(name)).await;
+    }
+    put(&*processes[0], &Endpoint { tenant: tenant("t1"), ..endpoint("d") }).await;
+    for process in &processes {
+        accept(&**process, 100, at(0)).await;
+        let foreign: Vec<_> = (0..50).map(|_| offer(event_of("t1", at(0)), &[])).collect();
+        process.accept(&foreign, at(0)).await.unwrap();
+    }
+    let mut workers = JoinSet::new();
+    for n in 0..8 {
+        workers.spawn(work(Arc::clone(&processes[n % 2])));
+    }
+    let done: Vec<DeliveryId> = workers.join_all().await.concat();
+    let distinct: HashSet<&DeliveryId> = done.iter().collect();
+    assert_eq!((done.len(), distinct.len()), (700, 700));
+    let census = processes[1].census().await.unwrap();
+    assert_eq!((census.pending, census.delivered), (0, 700));
+}
+
+/// Takes and settles until there is nothing left; answers what it delivered.
+async fn work(store: Arc<RedisStore>) -> Vec<DeliveryId> {
+    let mut done = Vec::new();
+    loop {
+        let leases = leases(&*store, at(1), 7).await;
+        if leases.is_empty() {
+            return done;
+        }
+        let settlements: Vec<Settlement> = leases.iter().map(|lease| succeeded(lease, at(1))).collect();
+        let settled = store.settle(&settlements, at(1)).await.unwrap();
+        assert!(settled.iter().all(|settled| *settled == Settled::Recorded));
+        done.extend(leases.iter().map(|lease| lease.delivery));
+    }
+}
+
+#[tokio::test]
+async fn what_one_process_accepts_wakes_another() {
+    let server = RedisServer::start().await;
+    let (here, there) = (store(&server), store(&server));
+    put(&here, &endpoint("a")).await;
+    // an event gets through once `there` listens; before that a look at everything would find it
+    let mut ms = 0;
+    wait_until("listener", || {
+        ms += 1;
+        let server = &server;
+        async move {
+            let subscribers =
+                server.command(redis::cmd("PUBSUB").arg("NUMSUB").arg("hg:wake").to_owned()).await;
+            format!("{subscribers:?}").contains("int(2)")
+        }
+    })
+    .await;
+    take(&there, at(0), 10).await;
+    hush(&there);
+    assert_eq!(take(&there, at(0), 10).await.next, None);
+    accept(&here, 1, at(1)).await;
+    woken(&there, "another's accept").await;
+    let lease = lease(&there, at(1)).await;
+    assert_eq!(settle(&there, succeeded(&lease, at(1)), at(1)).await, Settled::Recorded);
+}
+
+#[tokio::test]
+async fn endpoints_changed_by_one_process_count_for_another_at_once() {
+    let server = RedisServer::start().await;
+    let (here, there) = (store(&server), store(&server));
+    put(&here, &endpoint("a")).await;
+    assert_eq!(accept(&there, 1, at(0)).await[0].deliveries, 1);
+    put(&here, &endpoint("b")).await;
+    assert_eq!(accept(&there, 1, at(1)).await[0].deliveries, 2, "a new one");
+    put(&here, &Endpoint { enabled: false, ..endpoint("a") }).await;
+    assert_eq!(accept(&there, 1, at(2)).await[0].deliveries, 1, "a disabled one");
+    here.delete_endpoint(&endpoint_id("b"), at(3)).await.unwrap();
+    assert_eq!(accept(&there, 1, at(3)).await[0].deliveries, 0, "a deleted one");
+    put(&here, &Endpoint { url: "https://new.example/".to_owned(), ..endpoint("a") }).await;
+    let leases = leases(&there, at(4), 10).await;
+    assert_eq!(leases.len(), 2);
+    assert!(leases.iter().all(|lease| lease.endpoint.url == "https://new.example/"), "leases show what is");
+}
+
+#[tokio::test]
+async fn deployments_under_other_names_do_not_see_each_other() {
+    let server = RedisServer::start().await;
+    let [one, two] = ["one", "two"]
+        .map(|name| RedisStore::connect_as(name, &server.url(), 2, StoreSettings::default()).unwrap());
+    put(&one, &endpoint("a")).await;
+    accept(&one, 3, at(0)).await;
+    assert_eq!(two.endpoint(&endpoint_id("a")).await.unwrap(), None);
+    assert!(leases(&two, at(0), 10).await.is_empty());
+    assert_eq!(two.census().await.unwrap().pending, 0);
+    assert_eq!(leases(&one, at(0), 10).await.len(), 3);
+}

@@ -1,0 +1,46 @@
+//! What a benchmark can be told on its command line.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures Hookgate on this machine: gateway, delivery and cold start. JSON goes to target/bench.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "hookgate-bench", version, about, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// How long each figure is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+
+    /// Only these benchmarks (may be given several times); all of them without it
+    #[arg(long, value_enum)]
+    pub(crate) only: Vec<Bench>,
+}
+
+/// One benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Requests a second and Envoy's CPU a request: no filter, a filter that does nothing, ours
+    Gateway,
+    /// Events a second, latency, CPU and memory, on every store
+    Delivery,
+    /// Start to ready, memory at rest, sizes
+    Cold,
+}
+
+const AFTER_HELP: &str = "\
+With make: make bench ARGS=\"--only delivery --seconds 20\"
+Absolute figures are this machine's, on this day; compare ratios, and runs of one session.
+Exit code: 0 measured, 1 a run was void (its account was not exact, or an answer was wrong).";
+
+impl Args {
+    /// Whether a benchmark is wanted.
+    pub(crate) fn wants(&self, bench: Bench) -> bool {
+        self.only.is_empty() || self.only.contains(&bench)
+    }
+
+    /// How long each figure is measured.
+    pub(crate) fn span(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}

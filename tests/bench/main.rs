@@ -1,0 +1,79 @@
+//! The benchmarks: gateway, delivery and cold start, on real parts, with an exact account of every event.
+//!
+//! No threshold lives here: machines differ. What a run says is void when its account is not exact.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a benchmark fails loudly, reads the clock, prints, and its figures fit a float"
+)]
+
+mod args;
+mod cold;
+mod delivery;
+mod gateway;
+mod ledger;
+mod load;
+mod noop;
+mod payload;
+mod plan;
+mod run;
+mod scene;
+mod server;
+mod spread;
+mod table;
+mod usage;
+mod wire;
+
+use std::fs;
+use std::process::ExitCode;
+
+use clap::Parser;
+use hookgate_e2e::artefacts;
+use serde::Serialize;
+
+use args::{Args, Bench};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut is_void = false;
+    if args.wants(Bench::Gateway) {
+        say("gateway", "one Envoy worker, 8 connections, signed bodies");
+        let report = gateway::measure(args.span()).await;
+        is_void |= report.is_void();
+        keep("gateway", &report, &report.table());
+    }
+    if args.wants(Bench::Delivery) {
+        say("delivery", "1 KiB events from 32 connections to endpoints that answer at once");
+        let report = delivery::measure(args.span()).await;
+        is_void |= report.is_void();
+        keep("delivery", &report, &report.table());
+    }
+    if args.wants(Bench::Cold) {
+        say("cold", "the sidecar at its start and at rest");
+        let report = cold::measure().await;
+        keep("cold", &report, &report.table());
+    }
+    if is_void { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn say(name: &str, what: &str) {
+    println!("{name}: {what}\n");
+}
+
+/// Prints the table and writes the report to `target/bench/NAME.json`.
+fn keep(name: &str, report: &impl Serialize, table: &str) {
+    println!("{table}");
+    let folder = artefacts::root().join("target/bench");
+    fs::create_dir_all(&folder).expect("a folder in target");
+    let path = folder.join(format!("{name}.json"));
+    let json = serde_json::to_vec_pretty(report).expect("a report is JSON");
+    fs::write(&path, json).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}

@@ -1,0 +1,114 @@
+//! The receiver of every benchmark: hands each request to whoever counts, and answers 200, at once unless it is held.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::wire::{Reader, Request, WireError};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// A server on a free port of 127.0.0.1. Ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    is_held: watch::Sender<bool>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts one; `receive` gets the number at the end of every path, and the body, on the server's own tasks, and must
+    /// be quick.
+    pub(crate) async fn start(receive: impl Fn(u64, &[u8]) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let (is_held, hold) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, Arc::new(receive), hold));
+        Self { address, is_held, _tasks: tasks }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether answers wait from now on; what waits is answered when they no longer do.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    receive: Arc<impl Fn(u64, &[u8]) + Send + Sync + 'static>,
+    hold: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn(answer(stream, Arc::clone(&receive), hold.clone()));
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Serves one connection until it ends. What it could not read is missing from the count, and so voids the run.
+async fn answer(mut stream: TcpStream, receive: Arc<impl Fn(u64, &[u8])>, mut hold: watch::Receiver<bool>) {
+    stream.set_nodelay(true).expect("a TCP socket");
+    let mut reader = Reader::new();
+    loop {
+        match reader.next::<Request>(&mut stream).await {
+            Ok((number, body)) => receive(number, body),
+            Err(WireError::Ended | WireError::Connection(_)) => return,
+            Err(error) => return eprintln!("the receiver: {error}"),
+        }
+        if hold.wait_for(|is_held| !is_held).await.is_err() || stream.write_all(ANSWER).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use std::time::Duration;
+
+    use hookgate_e2e::wait_until;
+
+    use super::*;
+    use crate::load::Connection;
+
+    #[tokio::test]
+    async fn a_held_receiver_receives_but_answers_only_when_released() {
+        let seen = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&seen);
+        let server = Server::start(move |endpoint, body| {
+            counter.store(endpoint * 100 + body.len() as u64, Relaxed);
+        });
+        let server = server.await;
+        server.hold(true);
+        let mut connection = Connection::open(server.address()).await.unwrap();
+        let head = "POST /a/7 HTTP/1.1\r\nhost: x\r\ncontent-length: ";
+        let mut answer = Box::pin(connection.post(head, b"abc"));
+        let received = wait_until("receipt", Duration::from_secs(10), || {
+            std::future::ready(match seen.load(Relaxed) {
+                0 => Err("nothing"),
+                received => Ok(received),
+            })
+        });
+        tokio::select! {
+            early = &mut answer => panic!("{early:?} while it was held"),
+            received = received => assert_eq!(received, 703, "endpoint 7, three bytes"),
+        }
+        server.hold(false);
+        assert_eq!(answer.await.unwrap(), 200);
+    }
+}
