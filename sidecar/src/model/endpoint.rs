@@ -80,3 +80,21 @@ impl Debug for Endpoint {
         f.debug_struct("Endpoint").field("id", &self.id).field("tenant", &self.tenant).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_not_in_debug() {
+        let endpoint: Endpoint = serde_json::from_value(serde_json::json!({
+            "id": "a", "tenant": "acme", "url": "https://a.example/hidden", "event_types": ["*"],
+            "secrets": ["whsec_hidden"], "headers": {"authorization": "Bearer hidden"}, "max_in_flight": 1,
+            "rate_limit": null, "timeout_ms": 1000, "retry": {}, "enabled": true, "declared": false,
+            "description": "", "created_at": 0, "updated_at": 0,
+        }))
+        .unwrap();
+        let shown = format!("{endpoint:?}");
+        assert!(shown.contains("acme") && !shown.contains("hidden"), "{shown}");
+    }
+}

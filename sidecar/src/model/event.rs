@@ -1,6 +1,6 @@
 //! What arrives: its type, its bytes, and the keys by which it is known to have come before.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Debug, Display, Formatter};
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -72,8 +72,8 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// One event, as it is kept and delivered. Never changed once accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One event, as it is kept and delivered. Never changed once accepted. `Debug` shows the payload's length only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its name; subscribers see it as `webhook-id`.
     pub id: EventId,
@@ -93,4 +93,20 @@ pub struct Event {
     pub traceparent: Option<String>,
     /// When it was accepted.
     pub accepted_at: Millis,
+}
+
+impl Debug for Event {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id)
+            .field("tenant", &self.tenant)
+            .field("event_type", &self.event_type)
+            .field("payload_bytes", &self.payload.len())
+            .field("content_type", &self.content_type)
+            .field("source", &self.source)
+            .field("request_id", &self.request_id)
+            .field("traceparent", &self.traceparent)
+            .field("accepted_at", &self.accepted_at)
+            .finish()
+    }
 }

@@ -12,7 +12,8 @@ pub struct StoreSettings {
     /// Most deliveries pending at once; an accept that would pass it is refused as `Full`. Default 1 000 000.
     pub max_pending: u64,
     /// Most bytes a store that lives in this process's memory may take. Near it, finished deliveries are forgotten
-    /// before their `retention`; at it an accept is refused as `Full`. Default 256 MiB.
+    /// before their `retention`, and idempotency keys before the end of their window but never within ten minutes; at
+    /// it an accept is refused as `Full`. Default 256 MiB.
     pub memory_bytes: u64,
     /// When an endpoint is left alone.
     pub breaker: BreakerSettings,

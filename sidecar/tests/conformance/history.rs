@@ -51,7 +51,7 @@ fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         4 => proptest::collection::vec(0..6_u8, 0..4).prop_map(|keys| Step::Accept { keys }),
-        5 => (0..6_u16).prop_map(|room| Step::Take { room }),
+        5 => (1..6_u16).prop_map(|room| Step::Take { room }),
         5 => (any::<usize>(), next).prop_map(|(which, next)| Step::Settle { which, next }),
         1 => Just(Step::Maintain),
         1 => any::<usize>().prop_map(|which| Step::Retry { which }),

@@ -1,5 +1,8 @@
 //! Group commit: the accepts and settles that arrived together, as one transaction. Each is done wholly or not at all,
 //! one that fails leaves the others alone, and nobody hears of it before it is durable.
+//!
+//! A group of nothing but results is not synced: should the power go, they are lost and the attempts are made again,
+//! as they would be had they come a moment later. The next accept's sync takes them along.
 
 use std::collections::HashSet;
 
@@ -8,7 +11,7 @@ use super::changes::{Changes, Sums};
 use super::fault::Trouble;
 use super::owner::{Owner, Reply};
 use super::settle::settle;
-use super::transaction::{run, whole};
+use super::transaction::{begin, run, whole};
 use super::trim::{Horizon, trim};
 use crate::clock::Millis;
 use crate::model::DeliveryId;
@@ -41,7 +44,8 @@ pub(super) struct Group {
 impl Group {
     /// Does all of `writes` and commits.
     pub(super) fn run(owner: &mut Owner, writes: Vec<Write>) -> Self {
-        let outcome = run(&owner.connection, "BEGIN IMMEDIATE");
+        let synced = writes.iter().any(|write| matches!(write, Write::Accept { .. }));
+        let outcome = begin(&owner.connection, synced);
         let done = Vec::with_capacity(writes.len());
         let mut group = Self { outcome, done, ended: HashSet::new(), admitted: 0, sums: Sums::default() };
         for write in writes {

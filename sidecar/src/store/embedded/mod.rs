@@ -4,8 +4,9 @@
 //! rebuilt from the ledger at the start). An accept inserts, a settle updates; a take writes nothing, for a crash
 //! merely makes what was in an attempt due again.
 //!
-//! What an accept's `Ok` waits for: a file is synced at every commit (write-ahead log, `synchronous = FULL`) and
-//! survives a power cut; commits are shared by all that wait. In memory nothing survives the process.
+//! What an accept's `Ok` waits for: in a file, a sync of the write-ahead log (`synchronous = FULL`), shared by all that
+//! wait: it survives a power cut. A result alone waits for no sync: it survives the process, but a power cut may make
+//! an attempt be made again. In memory nothing survives the process.
 //!
 //! **Invariant:** nothing changes in the schedule before it is committed to the ledger.
 
@@ -55,7 +56,7 @@ const ROUNDS: usize = 64;
 pub enum Location {
     /// In this process: gone with it. Bounded by [`StoreSettings::memory_bytes`].
     Memory,
-    /// In this file, made if it is not there. Two more lie beside it (`-wal`, and `-shm` on some systems).
+    /// In this file, made if it is not there. Its log lies beside it (`-wal`) and belongs to it.
     File(PathBuf),
 }
 

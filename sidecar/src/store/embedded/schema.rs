@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::Location;
 use super::fault::Trouble;
+use super::transaction::SYNCED;
 use crate::store::StoreFault;
 
 /// Each step takes the schema from version `n` to `n + 1`. Never changed once released; only added to.
@@ -33,6 +34,9 @@ pub(super) fn open(location: Location) -> Result<Connection, Trouble> {
 /// A write-ahead log, synced at every commit: what was answered survives a power cut. Nobody else may have the file.
 fn open_file(path: &Path) -> Result<Connection, Trouble> {
     let unusable = |why, fault| Trouble::Unusable { path: path.display().to_string(), why, fault };
+    if make_private(path).is_err() {
+        return Err(unusable("it cannot be opened or made", StoreFault::Unavailable));
+    }
     let connection = Connection::open(path)?;
     connection.busy_timeout(LOCK_WAIT)?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -43,10 +47,20 @@ fn open_file(path: &Path) -> Result<Connection, Trouble> {
         Ok(_) => return Err(unusable("its file system allows no write-ahead log", StoreFault::Broken)),
         Err(error) => return Err(explain(error, unusable)),
     }
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(SYNCED)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     Ok(connection)
+}
+
+/// Makes the file, if it is not there, so that only its owner can read it: it holds secrets. What SQLite lays beside
+/// it gets the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 fn explain(error: rusqlite::Error, unusable: impl Fn(&'static str, StoreFault) -> Trouble) -> Trouble {
@@ -118,6 +132,26 @@ mod tests {
     fn a_missing_folder_is_an_error() {
         let location = Location::File("/nonexistent/hookgate.db".into());
         assert_eq!(refusal(location).1, StoreFault::Unavailable);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_can_read_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open(Location::File(folder.path().join("db"))).unwrap();
+        connection.execute_batch("UPDATE sums SET dead = 1").unwrap();
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+        let names: Vec<_> = files.iter().map(|file| file.file_name().into_string().unwrap()).collect();
+        assert!(names.iter().all(|name| ["db", "db-wal"].contains(&name.as_str())), "{names:?}");
+        for file in files {
+            assert_eq!(
+                file.metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{:?}",
+                file.file_name()
+            );
+        }
     }
 
     #[test]

@@ -4,10 +4,22 @@ use rusqlite::Connection;
 
 use super::fault::Trouble;
 
+/// Every commit reaches the disk before it is answered.
+pub(super) const SYNCED: &str = "PRAGMA synchronous = FULL";
+/// Commits reach the disk with the next one that is synced.
+const UNSYNCED: &str = "PRAGMA synchronous = NORMAL";
+
 /// Runs one statement that takes and answers nothing.
 pub(super) fn run(connection: &Connection, sql: &'static str) -> Result<(), Trouble> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
+}
+
+/// Begins a transaction whose commit is `synced` to disk, or is safe from a crash of the process only.
+pub(super) fn begin(connection: &Connection, synced: bool) -> Result<(), Trouble> {
+    // Not prepared: this one takes effect when it is compiled.
+    connection.execute_batch(if synced { SYNCED } else { UNSYNCED })?;
+    run(connection, "BEGIN IMMEDIATE")
 }
 
 /// Does `work` wholly or not at all. Outside of a transaction it is one: durable once this answers `Ok`.
@@ -15,6 +27,9 @@ pub(super) fn whole<T>(
     connection: &Connection,
     work: impl FnOnce() -> Result<T, Trouble>,
 ) -> Result<T, Trouble> {
+    if connection.is_autocommit() {
+        connection.execute_batch(SYNCED)?;
+    }
     run(connection, "SAVEPOINT whole")?;
     let result = work().and_then(|done| run(connection, "RELEASE whole").map(|()| done));
     // A full disk or a failing one makes SQLite roll everything back by itself.
@@ -50,6 +65,21 @@ mod tests {
         assert!(outer.is_ok());
         assert_eq!(rows(&connection), [1, 3]);
         assert!(connection.is_autocommit(), "the outermost one is closed");
+    }
+
+    #[test]
+    fn only_what_may_be_lost_is_not_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("db")).unwrap();
+        let level =
+            || connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap();
+        for (synced, expected) in [(false, 1), (true, 2), (false, 1)] {
+            begin(&connection, synced).unwrap();
+            assert_eq!(level(), expected);
+            run(&connection, "COMMIT").unwrap();
+        }
+        let by_hand = whole(&connection, || Ok(level())).unwrap();
+        assert_eq!(by_hand, 2, "a change by hand is synced");
     }
 
     #[test]
