@@ -50,13 +50,11 @@ impl Shared {
     pub(super) async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
         self.open(OPERATION).await?;
         let (mut leases, mut failure) = (Vec::new(), None);
-        for round in 0..ROUNDS {
+        for _ in 0..ROUNDS {
             let room = usize::from(ask.room).saturating_sub(leases.len());
             // beginning anywhere, so that no shard is always the last
             let looks = self.horizons.begin(ask.now, self.random::<u8>().into());
-            // even without room the first round asks: a take is also what ends the leases that are over
-            let asked = room > 0 || round == 0;
-            if !asked || looks.is_empty() {
+            if room == 0 || looks.is_empty() {
                 break;
             }
             let shares = shares(room, looks.len());
