@@ -215,6 +215,35 @@ fn a_policy_is_read_with_the_environments_secrets_and_refused_with_its_place() {
     }
 }
 
+#[test]
+fn a_message_is_remembered_for_as_long_as_it_stays_fresh() {
+    let machine = |tolerance_s: u32, window_s: &str| {
+        let policy = format!(
+            r#"{{"version":1,"sources":[{{"name":"a","scheme":"stripe","secrets":["env:A"],"tolerance_s":{tolerance_s}}}]}}"#
+        );
+        let variables =
+            [("HOOKGATE_POLICY", "p.json"), ("A", "x"), ("HOOKGATE_IDEMPOTENCY_WINDOW_S", window_s)];
+        Machine::with(&variables).file("p.json", &policy)
+    };
+    let table = [
+        ("what a window is for: both sides of the tolerance, and a minute", 300, "660", None),
+        ("a second less", 300, "659", Some("660 s")),
+        ("a wide tolerance needs a wide window", 43_200, "86400", Some("86460 s")),
+        ("the default window covers hours", 42_000, "", None),
+    ];
+    for (promise, tolerance_s, window_s, refused) in table {
+        let loaded = machine(tolerance_s, window_s).load();
+        match (loaded, refused) {
+            (Ok(loaded), None) => {
+                let expected = std::time::Duration::from_secs((2 * u64::from(tolerance_s) + 60).max(660));
+                assert_eq!(loaded.config.store_settings().replay_window, expected, "{promise}");
+            }
+            (Err(error), Some(part)) => assert!(error.to_string().contains(part), "{promise}: {error}"),
+            (loaded, _) => panic!("{promise}: {loaded:?}"),
+        }
+    }
+}
+
 const BILLING: &str = r#"
 [[endpoints]]
 id = "billing"

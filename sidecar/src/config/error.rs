@@ -71,6 +71,15 @@ pub enum ConfigError {
         /// What is wrong there.
         problem: String,
     },
+    /// A replayed message would outlive the memory of the first.
+    #[error(
+        "idempotency_window_s (HOOKGATE_IDEMPOTENCY_WINDOW_S): expected at least {least_s} s, twice the policy's \
+         largest tolerance_s and a minute: until then a message could be accepted again"
+    )]
+    Forgetful {
+        /// The least window, in seconds.
+        least_s: u64,
+    },
     /// A listener that others can reach would answer without a key.
     #[error(
         "{key} ({variable}) is {address}, which is not loopback, and no API key is set: \

@@ -17,6 +17,7 @@ mod store;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hookgate_policy::Policy;
 use ipnet::IpNet;
@@ -97,6 +98,9 @@ pub struct Config {
     /// The API key, when there is one.
     #[serde(skip)]
     pub api_key: Option<ApiKey>,
+    /// How long a signed message that was accepted could be sent again and still be fresh; follows from the policy.
+    #[serde(skip)]
+    pub replay_window: Duration,
     /// Where we run.
     #[serde(skip)]
     pub host: Host,
@@ -134,6 +138,7 @@ impl Default for Config {
             endpoints: Vec::new(),
             redis_url: None,
             api_key: None,
+            replay_window: crate::store::StoreSettings::default().replay_window,
             host: Host::Server,
         }
     }
@@ -164,6 +169,8 @@ pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, Co
     config.api_key = secret::api_key(config.api_key_file.as_deref(), around)?;
     config.check()?;
     let policy = policy::read(&config, around)?;
+    config.replay_window = policy::replay_window(&policy);
+    config.check_replay()?;
     let declared = declared::resolve(&config, around)?;
     config.check_exposure(&policy)?;
     Ok(Loaded { config, policy, declared })
@@ -192,9 +199,9 @@ impl Config {
     /// What the store is told.
     #[must_use]
     pub fn store_settings(&self) -> crate::store::StoreSettings {
-        use std::time::Duration;
         crate::store::StoreSettings {
-            idempotency_window: Duration::from_secs(self.idempotency_window_s.get().into()),
+            idempotency_window: self.idempotency_window(),
+            replay_window: self.replay_window,
             retention: Duration::from_secs(self.retention_s.get().into()),
             max_pending: self.max_pending.get().into(),
             memory_bytes: self.memory_bytes.into(),
@@ -218,6 +225,18 @@ impl Config {
         }
         if self.buffer_bytes < self.max_payload_bytes {
             return Err(ConfigError::range(&key::BUFFER_BYTES));
+        }
+        Ok(())
+    }
+
+    fn idempotency_window(&self) -> Duration {
+        Duration::from_secs(self.idempotency_window_s.get().into())
+    }
+
+    /// A message must not be forgotten while it is still fresh: it would be accepted twice.
+    fn check_replay(&self) -> Result<(), ConfigError> {
+        if self.idempotency_window() < self.replay_window {
+            return Err(ConfigError::Forgetful { least_s: self.replay_window.as_secs() });
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! The policy document that the settings name, or the one that stands for none.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use hookgate_policy::{Counters, CountersError, Next, Policy, RequestHead, Shard, UnixMicros};
 
 use super::{Config, ConfigError, Surroundings};
+use crate::store::StoreSettings;
 
 /// Reads the policy, resolving `env:NAME` from the environment.
 pub(super) fn read(config: &Config, around: &Surroundings<'_>) -> Result<Policy, ConfigError> {
@@ -21,6 +23,14 @@ fn without_sources(max_body_bytes: u32) -> String {
     format!(
         r#"{{"version":1,"max_body_bytes":{max_body_bytes},"passthrough":["/v1/events","/v1/events/batch"]}}"#
     )
+}
+
+/// How long an accepted message could come again and still pass as fresh. One dated ahead by the tolerance is valid
+/// for twice as long; a minute more covers clocks that disagree. Sources without timestamps have no such end.
+pub(super) fn replay_window(policy: &Policy) -> Duration {
+    let widest = policy.sources().iter().map(|source| source.tolerance_s()).max().unwrap_or(0);
+    let least = StoreSettings::default().replay_window;
+    Duration::from_secs(widest.saturating_mul(2).saturating_add(60)).max(least)
 }
 
 /// Whether the policy leaves a path of the event API to the API key.

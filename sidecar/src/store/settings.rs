@@ -7,12 +7,15 @@ use std::time::Duration;
 pub struct StoreSettings {
     /// How long an idempotency key is known after its event was accepted. Default 24 h.
     pub idempotency_window: Duration,
+    /// How long a key is known however short memory is: for as long as a signed message could be replayed. At most
+    /// `idempotency_window`. Default 11 min, for a tolerance of 5 min.
+    pub replay_window: Duration,
     /// How long finished deliveries (delivered or dead), their attempts and events are remembered. Default 7 d.
     pub retention: Duration,
     /// Most deliveries pending at once; an accept that would pass it is refused as `Full`. Default 1 000 000.
     pub max_pending: u64,
     /// Most bytes a store that lives in this process's memory may take. Near it, finished deliveries are forgotten
-    /// before their `retention`, and idempotency keys before the end of their window but never within ten minutes; at
+    /// before their `retention`, and idempotency keys before the end of their window but not within `replay_window`; at
     /// it an accept is refused as `Full`. Default 256 MiB.
     pub memory_bytes: u64,
     /// When an endpoint is left alone.
@@ -32,6 +35,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             idempotency_window: Duration::from_secs(24 * 3600),
+            replay_window: Duration::from_secs(11 * 60),
             retention: Duration::from_secs(7 * 24 * 3600),
             max_pending: 1_000_000,
             memory_bytes: 256 << 20,

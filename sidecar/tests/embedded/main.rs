@@ -67,8 +67,9 @@ async fn full_memory_refuses_events_and_settles_what_it_has() {
 }
 
 #[tokio::test]
-async fn short_memory_spares_keys_for_ten_minutes() {
-    let store = memory(StoreSettings { memory_bytes: 1 << 20, ..StoreSettings::default() });
+async fn short_memory_spares_keys_while_their_messages_could_be_replayed() {
+    let replay_window = Duration::from_secs(600);
+    let store = memory(StoreSettings { memory_bytes: 1 << 20, replay_window, ..StoreSettings::default() });
     put(&store, &endpoint("a")).await;
     store.accept(&[offer(event(at(0)), &["k"])], at(0)).await.unwrap();
     for (ms, known) in [(599_999, true), (600_000, false)] {

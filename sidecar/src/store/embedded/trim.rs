@@ -15,8 +15,6 @@ use crate::store::StoreSettings;
 
 /// Most rows of each kind that one batch forgets: some milliseconds.
 pub(super) const BATCH: u32 = 500;
-/// However short memory is, a key is known this long: twice what signature schemes tolerate of a message's age.
-const LEAST_WINDOW: Duration = Duration::from_secs(600);
 
 /// What is to be forgotten: everything that ended at or before these moments.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +33,7 @@ impl Horizon {
 
     /// When memory is short: all that is finished, and keys before their time.
     pub(super) fn early(settings: &StoreSettings, now: Millis) -> Self {
-        let spared = settings.idempotency_window.saturating_sub(LEAST_WINDOW);
+        let spared = settings.idempotency_window.saturating_sub(settings.replay_window);
         Self { finished: now, known_until: now.plus(spared) }
     }
 }
