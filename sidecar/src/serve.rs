@@ -273,7 +273,9 @@ async fn keep_in_step(base: Base, declared: Vec<Declared>, done: CancellationTok
 /// The line that tells a harness, and people, where we are.
 fn announce(config: &Config, running: &Running, store: &str) {
     if config.api_key.is_none() {
-        tracing::warn!("no API key: whoever can connect to this machine's loopback may use the API");
+        tracing::warn!(
+            "no API key: whoever can connect to this machine's loopback may use the API, except through a gateway"
+        );
     }
     tracing::info!(
         data = %running.data,

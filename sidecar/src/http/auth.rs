@@ -6,13 +6,27 @@ use http::request::Parts;
 use super::Problem;
 use crate::config::ApiKey;
 
-/// Asks for the key if there is one. Without, the listener is on loopback, and what is left to keep out is a browser
-/// that another site talked into asking.
+/// What proxies add to a request that they pass on; one of them is enough to tell that it was.
+const FORWARDED: [&str; 9] = [
+    "forwarded",
+    "via",
+    "x-envoy-external-address",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-kong-request-id",
+    "x-real-ip",
+];
+
+/// Asks for the key if there is one. Without, the listener is on loopback, and what is left to keep out is what a
+/// gateway beside us forwards, which comes from anybody, and a browser that another site talked into asking.
 pub(super) fn admit(parts: &Parts, key: Option<&ApiKey>) -> Result<(), Problem> {
     match key {
         Some(key) if offered(parts).is_some_and(|offered| key.is(offered)) => Ok(()),
         Some(_) => Err(Problem::Unauthorized),
-        None if is_cross_site(parts) => Err(Problem::CrossSite),
+        None if FORWARDED.iter().any(|name| parts.headers.contains_key(*name)) => Err(Problem::Unauthorized),
+        None if is_cross_site(parts) || !is_addressed_locally(parts) => Err(Problem::CrossSite),
         None => Ok(()),
     }
 }
@@ -32,7 +46,7 @@ fn is_cross_site(parts: &Parts) -> bool {
 
 /// Whether the request is addressed to this machine by address or as `localhost`. A page that rebinds its own name
 /// to a loopback address asks under its own name.
-pub(super) fn is_addressed_locally(parts: &Parts) -> bool {
+fn is_addressed_locally(parts: &Parts) -> bool {
     let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let Some(host) = parts.uri.host().or(header) else { return true };
     let name = url::Url::parse(&format!("http://{host}/"));
@@ -84,6 +98,16 @@ mod tests {
             let headers: Vec<_> = site.map(|site| ("sec-fetch-site", site)).into_iter().collect();
             assert_eq!(admit(&request(&headers), None).is_ok(), opens, "{site:?}");
         }
+    }
+
+    #[test]
+    fn without_a_key_whatever_a_proxy_marked_is_kept_out() {
+        for name in FORWARDED {
+            assert_eq!(admit(&request(&[(name, "")]), None), Err(Problem::Unauthorized), "{name}");
+        }
+        let key = ApiKey::new("right").unwrap();
+        let forwarded = request(&[("x-forwarded-for", "203.0.113.7"), ("authorization", "Bearer right")]);
+        assert_eq!(admit(&forwarded, Some(&key)), Ok(()));
     }
 
     #[test]

@@ -71,3 +71,28 @@ async fn without_a_key_only_this_machines_own_clients_may() {
     let cross_site = sidecar.data(Method::POST, "/v1/events").header("sec-fetch-site", "cross-site");
     cross_site.json(&event).send().await.problem(403, "cross_site");
 }
+
+/// The gateway beside us connects from loopback too: what it forwards comes from anybody.
+#[tokio::test]
+async fn without_a_key_what_a_gateway_forwards_is_refused() {
+    let sidecar = Sidecar::with(&[], "").await;
+    let event = json!({"type": "a", "data": 1});
+    let lines = [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-for", ""),
+        ("forwarded", "for=127.0.0.1"),
+        ("x-real-ip", "127.0.0.1"),
+        ("via", "1.1 gateway"),
+        ("x-envoy-external-address", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+    ];
+    for (name, value) in lines {
+        let published = sidecar.data(Method::POST, "/v1/events").header(name, value);
+        published.json(&event).send().await.problem(401, "unauthorized");
+        let asked = Ask::new(sidecar.admin, Method::GET, "/v1/endpoints").header(name, value);
+        asked.send().await.problem(401, "unauthorized");
+    }
+    let head =
+        "POST /v1/events HTTP/1.1\r\nhost: hooks.example\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    crate::harness::exchange(sidecar.data, head.as_bytes()).await.problem(403, "cross_site");
+}

@@ -58,7 +58,8 @@ async fn a_stop_lets_a_request_finish() {
     let sidecar = Sidecar::with(&[], "").await;
     let data = sidecar.data;
     let mut stream = TcpStream::connect(data).await.unwrap();
-    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 21\r\n\r\n";
+    let head =
+        "POST /v1/events HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 21\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.unwrap();
