@@ -60,14 +60,31 @@ impl Stack {
     /// When a part does not come up.
     pub async fn start(mode: Mode, kept: Kept) -> Self {
         let (sidecar, redis) = start_sidecar(kept).await;
-        let file = match mode {
-            Mode::Stream => "envoy/envoy.yaml",
-            Mode::Hold => "envoy/envoy-hold.yaml",
-        };
-        let setup = envoy::Setup::shipped(file, sidecar.data());
-        let setup = SECRETS.iter().fold(setup, |setup, (name, value)| setup.env(name, value));
-        Self { envoy: setup.start().await, sidecar, redis }
+        Self { envoy: start_envoy(mode, &sidecar).await, sidecar, redis }
     }
+
+    /// The same on a store in memory, with a sidecar that has no API key.
+    ///
+    /// # Panics
+    /// When a part does not come up.
+    pub async fn start_without_key(mode: Mode) -> Self {
+        let sidecar = with_the_shipped_policy(sidecar::Setup::on(Store::Memory)).without_key().start().await;
+        Self { envoy: start_envoy(mode, &sidecar).await, sidecar, redis: None }
+    }
+}
+
+async fn start_envoy(mode: Mode, sidecar: &Sidecar) -> Envoy {
+    let file = match mode {
+        Mode::Stream => "envoy/envoy.yaml",
+        Mode::Hold => "envoy/envoy-hold.yaml",
+    };
+    let setup = envoy::Setup::shipped(file, sidecar.data());
+    SECRETS.iter().fold(setup, |setup, (name, value)| setup.env(name, value)).start().await
+}
+
+fn with_the_shipped_policy(setup: sidecar::Setup) -> sidecar::Setup {
+    let policy = fs::read_to_string(artefacts::root().join("envoy/policy.json")).expect("the shipped policy");
+    SECRETS.iter().fold(setup.policy(policy), |setup, (name, value)| setup.env(name, value))
 }
 
 /// Starts a sidecar with the shipped policy and the store it needs.
@@ -80,8 +97,5 @@ pub async fn start_sidecar(kept: Kept) -> (Sidecar, Option<Redis>) {
             (Store::Redis(redis.url()), Some(redis))
         }
     };
-    let policy = fs::read_to_string(artefacts::root().join("envoy/policy.json")).expect("the shipped policy");
-    let setup = sidecar::Setup::on(store).policy(policy);
-    let setup = SECRETS.iter().fold(setup, |setup, (name, value)| setup.env(name, value));
-    (setup.start().await, redis)
+    (with_the_shipped_policy(sidecar::Setup::on(store)).start().await, redis)
 }

@@ -221,3 +221,18 @@ async fn an_event_of_the_api_passes_with_its_key_only(path: Path) {
     let sent: Value = received[0].json();
     assert_eq!((&sent["type"], &sent["data"]), (&body["type"], &body["data"]));
 }
+
+/// Envoy stands beside the sidecar and connects from loopback, whoever asked it.
+#[tokio::test]
+async fn without_a_key_the_event_api_is_closed_to_the_gateway() {
+    let stack = Stack::start_without_key(Mode::Stream).await;
+    let body = json!({ "type": "order.made", "data": { "n": 1 } });
+    for host in ["hooks.example", "localhost", "127.0.0.1"] {
+        let unsigned = Request::post("/v1/events").header("host", host).json(&body);
+        let refused = Client::call(stack.envoy.address(), &unsigned).await;
+        assert_eq!(refused.status, 401, "as {host}: {}", refused.text());
+        assert_is_problem(&refused, host);
+    }
+    let direct = Request::post("/v1/events").header("host", "localhost").json(&body);
+    assert_eq!(Client::call(stack.sidecar.data(), &direct).await.status, 202, "on this machine");
+}
