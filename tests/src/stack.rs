@@ -87,15 +87,20 @@ fn with_the_shipped_policy(setup: sidecar::Setup) -> sidecar::Setup {
     SECRETS.iter().fold(setup.policy(policy), |setup, (name, value)| setup.env(name, value))
 }
 
-/// Starts a sidecar with the shipped policy and the store it needs.
-pub async fn start_sidecar(kept: Kept) -> (Sidecar, Option<Redis>) {
-    let (store, redis) = match kept {
+/// The store, and its process when it is one.
+pub async fn store_of(kept: Kept) -> (Store, Option<Redis>) {
+    match kept {
         Kept::Memory => (Store::Memory, None),
         Kept::File => (Store::File, None),
         Kept::Redis => {
             let redis = Redis::start(Persistence::Always).await;
             (Store::Redis(redis.url()), Some(redis))
         }
-    };
+    }
+}
+
+/// Starts a sidecar with the shipped policy and the store it needs.
+pub async fn start_sidecar(kept: Kept) -> (Sidecar, Option<Redis>) {
+    let (store, redis) = store_of(kept).await;
     (with_the_shipped_policy(sidecar::Setup::on(store)).start().await, redis)
 }
