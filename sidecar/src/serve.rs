@@ -277,6 +277,12 @@ fn announce(config: &Config, running: &Running, store: &str) {
             "no API key: whoever can connect to this machine's loopback may use the API, except through a gateway"
         );
     }
+    if config.redis_url.is_none() && config.store == StoreChoice::Memory {
+        tracing::warn!(
+            "the store is in memory: what is pending is lost when this process ends; set REDIS_URL, or HOOKGATE_STORE \
+             to sqlite:PATH"
+        );
+    }
     tracing::info!(
         data = %running.data,
         admin = %running.admin,
