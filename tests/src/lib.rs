@@ -25,6 +25,7 @@ pub mod faults;
 pub mod h2_client;
 mod leash;
 pub mod load;
+pub mod ports;
 pub mod prometheus;
 pub mod receiver;
 pub mod redis;

@@ -1,6 +1,6 @@
 //! A real `redis-server` on a free port: killed and started again on what it wrote.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::ports::Port;
 use crate::{Child, artefacts, wait_until};
 
 /// How long a start may take.
@@ -27,10 +28,10 @@ pub enum Persistence {
 /// A server of its own, with a folder of its own. Killed when dropped.
 #[derive(Debug)]
 pub struct Redis {
-    port: u16,
     persistence: Persistence,
     process: Child,
     folder: TempDir,
+    port: Port,
 }
 
 impl Redis {
@@ -41,9 +42,9 @@ impl Redis {
     pub async fn start(persistence: Persistence) -> Self {
         loop {
             let folder = TempDir::with_prefix("hookgate-redis-").expect("a folder");
-            let port = free_port();
-            let process = spawn(port, persistence, &folder);
-            let mut redis = Self { port, persistence, process, folder };
+            let port = Port::reserve();
+            let process = spawn(port.number(), persistence, &folder);
+            let mut redis = Self { persistence, process, folder, port };
             if redis.came_up().await {
                 return redis;
             }
@@ -53,7 +54,7 @@ impl Redis {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.port.address()
     }
 
     /// Its URL.
@@ -78,8 +79,8 @@ impl Redis {
     /// When it does not come up.
     pub async fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.port, self.persistence, &self.folder);
-        assert!(self.came_up().await, "the port {} was taken meanwhile", self.port);
+        self.process = spawn(self.port.number(), self.persistence, &self.folder);
+        assert!(self.came_up().await, "the port {} was taken meanwhile", self.port.number());
     }
 
     /// Sends one command and reads its answer, which must be one line or one bulk string; answers it without the
@@ -114,11 +115,6 @@ impl Redis {
         })
         .await
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound address").port()
 }
 
 fn spawn(port: u16, persistence: Persistence, folder: &TempDir) -> Child {

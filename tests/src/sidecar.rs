@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Client, Request};
+use crate::ports::Port;
 use crate::wire::Response;
 use crate::{Child, artefacts, wait_until};
 
@@ -55,6 +56,7 @@ pub struct Sidecar {
     data: SocketAddr,
     admin: SocketAddr,
     folder: TempDir,
+    _ports: [Port; 2],
 }
 
 /// The two addresses of the start-up line.
@@ -109,19 +111,18 @@ impl Setup {
         if let Some(policy) = &self.policy {
             std::fs::write(folder.path().join("policy.json"), policy).expect("a file in an own folder");
         }
-        let mut process = Child::start("hookgate", self.command(&folder, None), folder.path());
+        let ports = [Port::reserve(), Port::reserve()];
+        let [data, admin] = ports.each_ref().map(Port::address);
+        let command = self.command(&folder, Listening { data, admin });
+        let mut process = Child::start("hookgate", command, folder.path());
         let Listening { data, admin } = listening(&mut process, 0).await?;
-        Ok(Sidecar { setup: self, process, data, admin, folder })
+        Ok(Sidecar { setup: self, process, data, admin, folder, _ports: ports })
     }
 
-    fn command(&self, folder: &TempDir, before: Option<Listening>) -> Command {
-        let address = |before: Option<SocketAddr>| match before {
-            Some(address) => address.to_string(),
-            None => "127.0.0.1:0".to_owned(),
-        };
+    fn command(&self, folder: &TempDir, listen: Listening) -> Command {
         let mut command = Command::new(artefacts::hookgate());
-        command.env("HOOKGATE_DATA_LISTEN", address(before.map(|before| before.data)));
-        command.env("HOOKGATE_ADMIN_LISTEN", address(before.map(|before| before.admin)));
+        command.env("HOOKGATE_DATA_LISTEN", listen.data.to_string());
+        command.env("HOOKGATE_ADMIN_LISTEN", listen.admin.to_string());
         command.env("HOOKGATE_EGRESS_ALLOW", "127.0.0.0/8");
         if let Some(key) = self.key {
             command.env("HOOKGATE_API_KEY", key);
@@ -170,7 +171,7 @@ impl Sidecar {
         self.process.kill();
         let said = self.process.log().len();
         let before = Listening { data: self.data, admin: self.admin };
-        let command = self.setup.command(&self.folder, Some(before));
+        let command = self.setup.command(&self.folder, before);
         self.process = Child::start("hookgate", command, self.folder.path());
         let again = listening(&mut self.process, said).await;
         again.unwrap_or_else(|refused| panic!("hookgate did not come back: {refused:?}"));
