@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::fixture::*;
 use crate::redis_server::{RedisServer, wait_until};
-use crate::{store, store_with};
+use crate::{listening, store, store_with};
 
 /// Longer than any call takes when it fails at once, shorter than a wait for anything.
 const AT_ONCE: Duration = Duration::from_millis(900);
@@ -138,7 +138,7 @@ async fn after_a_flush_nothing_that_is_answered_is_lost() {
     put(&store, &endpoint("a")).await;
     accept(&store, 1, at(0)).await;
     let lost = lease(&store, at(0)).await;
-    assert!(replica.ping().await.is_ok());
+    accept(&replica, 1, at(0)).await;
     for (process, ms) in [(&store, 1), (&replica, 2), (&store, 3)] {
         server.command(cmd("FLUSHALL")).await.unwrap();
         assert_delivers(process, ms, "the endpoints are there again").await;
@@ -155,6 +155,22 @@ async fn after_a_flush_nothing_that_is_answered_is_lost() {
         (0, 1),
         "a look finds the loss before an accept does"
     );
+}
+
+#[tokio::test]
+async fn a_process_that_only_heard_of_an_endpoint_writes_it_again() {
+    let server = RedisServer::start().await;
+    let (store, replica) = (store(&server), store(&server));
+    listening(&server, 2).await;
+    put(&store, &endpoint("a")).await;
+    wait_until("endpoint read by who heard of it", async || {
+        let statistics = server.command(cmd("INFO").arg("commandstats").to_owned()).await;
+        format!("{statistics:?}").contains("cmdstat_hgetall")
+    })
+    .await;
+    drop(store);
+    server.command(cmd("FLUSHALL")).await.unwrap();
+    assert_delivers(&replica, 1, "the endpoint is there again").await;
 }
 
 #[tokio::test]

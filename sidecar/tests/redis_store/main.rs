@@ -17,7 +17,7 @@ mod shards;
 use hookgate_sidecar::store::redis::RedisStore;
 use hookgate_sidecar::store::{StoreError, StoreSettings};
 
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisServer, wait_until};
 
 /// A store over this server, as one process has it.
 fn store(server: &RedisServer) -> RedisStore {
@@ -26,4 +26,13 @@ fn store(server: &RedisServer) -> RedisStore {
 
 fn store_with(server: &RedisServer, settings: StoreSettings) -> Result<RedisStore, StoreError> {
     RedisStore::connect(&server.url(), 4, settings)
+}
+
+/// Waits until so many processes hear of each other.
+async fn listening(server: &RedisServer, processes: usize) {
+    wait_until("listeners", async || {
+        let subscribers = server.command(redis::cmd("PUBSUB").arg("NUMSUB").arg("hg:wake").to_owned()).await;
+        format!("{subscribers:?}").contains(&format!("int({processes})"))
+    })
+    .await;
 }

@@ -32,6 +32,7 @@ pub(super) async fn listen(shared: Arc<Shared>, stop: CancellationToken) {
                     pause = Duration::from_millis(50);
                     // what was said while nobody listened is unknown
                     shared.horizons.forget();
+                    learn(&shared).await;
                     hear(&shared, listener).await;
                     tracing::warn!("the connection to redis that hears news is lost; connecting again");
                 }
@@ -53,7 +54,11 @@ async fn hear(shared: &Shared, listener: PubSub) {
     loop {
         tokio::select! {
             message = news.next() => match message {
-                Some(message) => heed(shared, &message.get_payload::<String>().unwrap_or_default()),
+                Some(message) => {
+                    if heed(shared, &message.get_payload::<String>().unwrap_or_default()) {
+                        catch_up(shared).await;
+                    }
+                }
                 None => return,
             },
             _ = look.tick() => {
@@ -66,18 +71,38 @@ async fn hear(shared: &Shared, listener: PubSub) {
     }
 }
 
-/// One message: `origin shard` for work, `origin shard tenant` for changed endpoints.
-fn heed(shared: &Shared, message: &str) {
+/// One message: `origin shard` for work, `origin shard tenant` for changed endpoints. Answers whether there is
+/// something to read again.
+fn heed(shared: &Shared, message: &str) -> bool {
     let mut words = message.split(' ');
     let (origin, shard) = (words.next(), words.next().and_then(Shard::parse));
     if origin == Some(shared.origin.as_str()) {
-        return;
+        return false;
     }
     if let Some(shard) = shard {
         shared.horizons.lower(shard, NOW);
     }
-    if let Some(tenant) = words.next().and_then(|name| name.parse::<Tenant>().ok()) {
-        shared.registry.stale(&tenant);
+    let tenant = words.next().and_then(|name| name.parse::<Tenant>().ok());
+    if let Some(tenant) = &tenant {
+        shared.registry.stale(tenant);
+    }
+    tenant.is_some()
+}
+
+/// Reads changed endpoints at once, not when they are first asked for: whoever knows them can write them again should
+/// Redis lose them.
+async fn catch_up(shared: &Shared) {
+    if let Err(error) = shared.catch_up(OPERATION).await {
+        tracing::debug!(%error, "changed endpoints are read later");
+    }
+}
+
+/// What changed while nobody listened.
+async fn learn(shared: &Shared) {
+    if shared.opened.initialized()
+        && let Err(error) = shared.learn_endpoints(OPERATION).await
+    {
+        tracing::debug!(%error, "endpoints are read later");
     }
 }
 

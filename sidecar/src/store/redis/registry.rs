@@ -69,11 +69,10 @@ impl Registry {
         }
     }
 
-    /// A tenant's endpoints changed, we do not know how.
+    /// A tenant's endpoints changed, we do not know how; it may be its first one.
     pub(super) fn stale(&self, tenant: &Tenant) {
-        if let Some(known) = self.tenants().get_mut(tenant) {
-            known.fresh = false;
-        }
+        let unknown = || Known { view: Arc::default(), fresh: false };
+        self.tenants().entry(tenant.clone()).or_insert_with(unknown).fresh = false;
     }
 
     /// We wrote (`Some`) or deleted an endpoint ourselves. Others may have done so as well: it is read again before
