@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hookgate_sidecar::model::{DeliveryId, Endpoint};
+use hookgate_sidecar::model::{DeliveryId, Endpoint, Next};
 use hookgate_sidecar::store::redis::RedisStore;
 use hookgate_sidecar::store::{Settled, Settlement, Store, StoreSettings};
 
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::fixture::*;
 use crate::redis_server::{RedisServer, wait_until};
-use crate::store;
+use crate::{listening, store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_never_lease_one_delivery_twice() {
@@ -58,17 +58,7 @@ async fn what_one_process_accepts_wakes_another() {
     let (here, there) = (store(&server), store(&server));
     put(&here, &endpoint("a")).await;
     // an event gets through once `there` listens; before that a look at everything would find it
-    let mut ms = 0;
-    wait_until("listener", || {
-        ms += 1;
-        let server = &server;
-        async move {
-            let subscribers =
-                server.command(redis::cmd("PUBSUB").arg("NUMSUB").arg("hg:wake").to_owned()).await;
-            format!("{subscribers:?}").contains("int(2)")
-        }
-    })
-    .await;
+    listening(&server, 2).await;
     take(&there, at(0), 10).await;
     hush(&there);
     assert_eq!(take(&there, at(0), 10).await.next, None);
@@ -94,6 +84,50 @@ async fn endpoints_changed_by_one_process_count_for_another_at_once() {
     let leases = leases(&there, at(4), 10).await;
     assert_eq!(leases.len(), 2);
     assert!(leases.iter().all(|lease| lease.endpoint.url == "https://new.example/"), "leases show what is");
+}
+
+#[tokio::test]
+async fn what_a_process_that_is_gone_had_leased_is_due_again_long_before_its_leases_end() {
+    let server = RedisServer::start().await;
+    let (alive, gone, heir) = (store(&server), store(&server), store(&server));
+    put(&heir, &endpoint("a")).await;
+    accept(&heir, 2, at(0)).await;
+    let kept = leases(&alive, at(0), 1).await.remove(0);
+    let lost = leases(&gone, at(0), 1).await.remove(0);
+    let late = succeeded(&lost, at(2));
+    drop(gone);
+    let mut reclaimed = 0;
+    wait_until("lease taken back", async || {
+        reclaimed += heir.maintain(at(1)).await.unwrap().reclaimed;
+        reclaimed > 0
+    })
+    .await;
+    let again = leases(&heir, at(1), 10).await;
+    assert_eq!(again.iter().map(|lease| lease.delivery).collect::<Vec<_>>(), [lost.delivery]);
+    assert_eq!((reclaimed, again[0].attempt), (1, 1), "it alone, and no attempt is counted");
+    assert_eq!(settle(&alive, late, at(2)).await, Settled::LeaseLost, "what it says later does not count");
+    assert_eq!(
+        settle(&alive, succeeded(&kept, at(2)), at(2)).await,
+        Settled::Recorded,
+        "the living keep theirs"
+    );
+    assert_eq!(settle(&heir, succeeded(&again[0], at(2)), at(2)).await, Settled::Recorded);
+}
+
+#[tokio::test]
+async fn a_probe_of_a_process_that_is_gone_does_not_hold_the_breaker() {
+    let server = RedisServer::start().await;
+    let (gone, heir) = (store(&server), store(&server));
+    put(&heir, &endpoint("a")).await;
+    accept(&heir, 10, at(0)).await;
+    let open_ms = StoreSettings::default().breaker.open_ms;
+    for lease in leases(&heir, at(0), 5).await {
+        settle(&heir, failed(&lease, at(0), Next::RetryAt(at(1))), at(0)).await;
+    }
+    assert_eq!(leases(&gone, at(open_ms), 10).await.len(), 1, "the probe");
+    drop(gone);
+    wait_until("lease taken back", async || heir.maintain(at(open_ms)).await.unwrap().reclaimed > 0).await;
+    assert_eq!(leases(&heir, at(open_ms), 10).await.len(), 1, "another probe may go at once");
 }
 
 #[tokio::test]

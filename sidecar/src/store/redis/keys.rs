@@ -70,6 +70,11 @@ impl Keys {
         format!("{}:layout", self.namespace)
     }
 
+    /// The processes that hold leases, by when they were last heard of.
+    pub(super) fn owners(&self) -> String {
+        format!("{}:owners", self.namespace)
+    }
+
     /// The channel on which processes tell each other of work and of changed endpoints.
     pub(super) fn channel(&self) -> String {
         format!("{}:wake", self.namespace)

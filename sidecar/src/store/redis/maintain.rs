@@ -28,11 +28,25 @@ impl Shared {
 
     pub(super) async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
         self.open(OPERATION).await?;
+        let reclaimed = self.evict(now).await?;
         let shards = try_join_all(Shard::all().map(|shard| self.maintain_shard(shard, now))).await?;
-        Ok(shards.into_iter().fold(Maintained::default(), |sum, shard| Maintained {
+        Ok(shards.into_iter().fold(Maintained { reclaimed, trimmed: 0 }, |sum, shard| Maintained {
             reclaimed: sum.reclaimed.saturating_add(shard.reclaimed),
             trimmed: sum.trimmed.saturating_add(shard.trimmed),
         }))
+    }
+
+    /// Takes back what a process that is gone had leased; answers how many leases.
+    pub(super) async fn evict_one(&self, owner: &str, now: Millis) -> Result<u64, StoreError> {
+        let evictions = Shard::all().map(|shard| async move {
+            let mut call = scripts::EVICT.prepare_invoke();
+            call.key(self.keys.prefix(shard)).arg(now.0).arg(owner);
+            let reply = self.link.run(&call, Again::Safe).await;
+            let (horizon, leases): (String, u64) = reply.map_err(failed(OPERATION))?;
+            self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
+            Ok::<_, StoreError>(leases)
+        });
+        Ok(try_join_all(evictions).await?.into_iter().sum())
     }
 
     async fn maintain_shard(&self, shard: Shard, now: Millis) -> Result<Maintained, StoreError> {

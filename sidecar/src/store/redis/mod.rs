@@ -29,6 +29,7 @@ mod link;
 mod listener;
 mod listing;
 mod maintain;
+mod owners;
 mod record;
 mod registry;
 mod scripts;
@@ -51,6 +52,7 @@ use self::fault::broken;
 use self::horizon::Horizons;
 use self::keys::Keys;
 use self::link::Link;
+use self::owners::Gone;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
@@ -63,16 +65,17 @@ use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, E
 /// Longest wait for the first look at Redis, which reads all endpoints.
 const OPEN: Duration = Duration::from_secs(5);
 
-/// The store over Redis. Dropping it ends its task that listens for news of other processes.
+/// The store over Redis. Dropping it ends its tasks: one listens for news of other processes, one tells them that this
+/// one lives. Soon after that the others take back what it has leased.
 #[derive(Debug)]
 pub struct RedisStore {
     shared: Arc<Shared>,
-    _listener: DropGuard,
+    _background: DropGuard,
 }
 
 impl RedisStore {
     /// A store under the names `hg:…`, over at most `pool` connections. Waits for nothing: Redis may be away, and
-    /// [`Store::ping`] tells. Must be called inside a Tokio runtime, which runs the task that listens for news.
+    /// [`Store::ping`] tells. Must be called inside a Tokio runtime, which runs the store's own tasks.
     ///
     /// # Errors
     /// `Broken` when `url` is none (`redis://[user:password@]host[:port][/db]`, `redis+unix:///path`).
@@ -93,7 +96,8 @@ impl RedisStore {
         let shared = Arc::new(Shared::new(namespace, url, pool, settings)?);
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(listener::listen(Arc::clone(&shared), stop.clone()));
-        Ok(Self { shared, _listener: stop.drop_guard() })
+        TaskTracker::new().spawn(owners::beat(Arc::clone(&shared), stop.clone()));
+        Ok(Self { shared, _background: stop.drop_guard() })
     }
 }
 
@@ -108,8 +112,9 @@ struct Shared {
     pending: Pending,
     endpoints: EndpointCache,
     entropy: Mutex<StdRng>,
-    /// By what this process knows its own messages.
+    /// By what this process knows its own messages, and others its leases.
     origin: String,
+    gone: Gone,
     /// Set once Redis was found to be laid out as we need it.
     opened: OnceCell<()>,
 }
@@ -129,6 +134,7 @@ impl Shared {
             endpoints: EndpointCache::default(),
             entropy: Mutex::new(entropy),
             origin,
+            gone: Gone::default(),
             opened: OnceCell::new(),
         })
     }

@@ -25,6 +25,8 @@ scripts! {
     PUT: NEEDS_ROOM, "lua/put.lua";
     ROOM: NEEDS_ROOM, "lua/room.lua";
     LAYOUT: MAKES_ROOM, "lua/layout.lua";
+    BEAT: MAKES_ROOM, "lua/beat.lua";
+    EVICT: MAKES_ROOM, "lua/evict.lua";
     TAKE: MAKES_ROOM, "lua/take.lua";
     SETTLE: MAKES_ROOM, "lua/settle.lua";
     MAINTAIN: MAKES_ROOM, "lua/maintain.lua";

@@ -55,7 +55,7 @@ impl Shared {
         for settlement in settlements {
             let (verdict, moment, attempt) = verdict(&settlement.report).map_err(broken(OPERATION))?;
             call.arg(settlement.delivery.to_string())
-                .arg(settlement.token)
+                .arg(self.owned(settlement.token))
                 .arg(verdict)
                 .arg(moment)
                 .arg(attempt);

@@ -77,11 +77,16 @@ impl Shared {
         }
     }
 
+    /// A token as the scripts know it: with whose it is.
+    pub(super) fn owned(&self, token: u64) -> String {
+        format!("{}.{token}", self.origin)
+    }
+
     async fn take_shard(&self, look: Look, room: usize, ask: Ask) -> Result<Vec<Lease>, StoreError> {
         let token: u64 = self.random();
         let grace = u64::try_from(ask.grace.as_millis()).unwrap_or(u64::MAX);
         let mut call = scripts::TAKE.prepare_invoke();
-        call.key(self.keys.prefix(look.shard)).arg(ask.now.0).arg(room).arg(grace).arg(token);
+        call.key(self.keys.prefix(look.shard)).arg(ask.now.0).arg(room).arg(grace).arg(self.owned(token));
         let reply = self.link.run(&call, Again::IfNotMade).await;
         let (horizon, pending, endpoints, events, rows): Reply = reply.map_err(failed(OPERATION))?;
         self.horizons.end(look, read_horizon(&horizon).map_err(broken(OPERATION))?);

@@ -61,20 +61,24 @@ local function land(endpoint, count)
   if call('HDEL', state, 'full') == 1 then join(endpoint) end
 end
 
--- Ended leases go back to where they stood in their queue, at most `limit`. Answers how many.
+-- A lease that nobody will settle: its delivery goes back to where it stood in its queue. A probe's turn passes on.
+local function give_back(delivery, now)
+  call('ZREM', LEASES, delivery)
+  local d = call('HMGET', P .. delivery, 'p', 'due', 'e', 't')
+  if d[1] and call('EXISTS', state_of(d[1])) == 1 then
+    call('HSET', P .. delivery, 't', '')
+    land(d[1], 1)
+    enqueue(d[1], delivery, tonumber(d[2]), now)
+    if string.sub(d[4], -1) == '?' then call('HSET', state_of(d[1]), 'until', now) end
+  elseif d[1] then
+    finish(delivery, d[3], 'dead:endpoint_deleted', now)
+  end
+end
+
+-- Ended leases go back, at most `limit`. Answers how many.
 local function reclaim(now, limit)
   local ended = call('ZRANGE', LEASES, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
-  for _, delivery in ipairs(ended) do
-    call('ZREM', LEASES, delivery)
-    local d = call('HMGET', P .. delivery, 'p', 'due', 'e')
-    if d[1] and call('EXISTS', state_of(d[1])) == 1 then
-      call('HSET', P .. delivery, 't', '')
-      land(d[1], 1)
-      enqueue(d[1], delivery, tonumber(d[2]), now)
-    elseif d[1] then
-      finish(delivery, d[3], 'dead:endpoint_deleted', now)
-    end
-  end
+  for _, delivery in ipairs(ended) do give_back(delivery, now) end
   return #ended
 end
 
