@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use hookgate_sidecar::model::{DeliveryId, Endpoint, Next};
 use hookgate_sidecar::store::redis::RedisStore;
 use hookgate_sidecar::store::{Settled, Settlement, Store, StoreSettings};
@@ -62,8 +63,14 @@ async fn what_one_process_accepts_wakes_another() {
     take(&there, at(0), 10).await;
     hush(&there);
     assert_eq!(take(&there, at(0), 10).await.next, None);
+    // news begin once `here` has heard of `there`
+    wait_until("wake by another's accept", async || {
+        accept(&here, 1, at(1)).await;
+        deliver_all(&here, at(1)).await;
+        there.wake().notified().now_or_never().is_some()
+    })
+    .await;
     accept(&here, 1, at(1)).await;
-    woken(&there, "another's accept").await;
     let lease = lease(&there, at(1)).await;
     assert_eq!(settle(&there, succeeded(&lease, at(1)), at(1)).await, Settled::Recorded);
 }

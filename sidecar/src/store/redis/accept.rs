@@ -111,7 +111,8 @@ impl Shared {
         let window = u64::try_from(self.settings.idempotency_window.as_millis()).unwrap_or(u64::MAX);
         let mut call = scripts::ACCEPT.prepare_invoke();
         call.key(self.keys.prefix(shard)).arg(now.0).arg(self.room(shard)).arg(window.min(LONGEST_MS));
-        call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
+        let channel = if self.others.none() { String::new() } else { self.keys.channel() };
+        call.arg(channel).arg(&self.origin).arg(shard.to_string());
         call.arg(views.len());
         for (tenant, view) in views {
             call.arg(tenant.as_str()).arg(&view.version);

@@ -71,7 +71,7 @@ async fn hear(shared: &Shared, listener: PubSub) {
     }
 }
 
-/// One message: `origin shard` for work, `origin shard tenant` for changed endpoints. Answers whether there is
+/// One message: `origin` of somebody new, `origin shard` for work, `origin shard tenant` for changed endpoints. Answers whether there is
 /// something to read again.
 fn heed(shared: &Shared, message: &str) -> bool {
     let mut words = message.split(' ');
@@ -79,6 +79,7 @@ fn heed(shared: &Shared, message: &str) -> bool {
     if origin == Some(shared.origin.as_str()) {
         return false;
     }
+    shared.others.heard();
     if let Some(shard) = shard {
         shared.horizons.lower(shard, NOW);
     }

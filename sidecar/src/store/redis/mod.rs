@@ -52,7 +52,7 @@ use self::fault::broken;
 use self::horizon::Horizons;
 use self::keys::Keys;
 use self::link::Link;
-use self::owners::Gone;
+use self::owners::Others;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
@@ -114,7 +114,7 @@ struct Shared {
     entropy: Mutex<StdRng>,
     /// By what this process knows its own messages, and others its leases.
     origin: String,
-    gone: Gone,
+    others: Others,
     /// Set once Redis was found to be laid out as we need it.
     opened: OnceCell<()>,
 }
@@ -134,7 +134,7 @@ impl Shared {
             endpoints: EndpointCache::default(),
             entropy: Mutex::new(entropy),
             origin,
-            gone: Gone::default(),
+            others: Others::default(),
             opened: OnceCell::new(),
         })
     }

@@ -2,6 +2,7 @@
 //! leases would end. One that was only stopped for a while loses its leases too; its late results are not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,26 +39,44 @@ impl Suspects {
     }
 }
 
-/// Processes that are gone, until [`Shared::evict`] has taken their leases back.
+/// The other processes, as of the last beat.
 #[derive(Debug, Default)]
-pub(super) struct Gone(Mutex<BTreeSet<String>>);
+pub(super) struct Others {
+    /// Those that are gone, until [`Shared::evict`] has taken their leases back.
+    gone: Mutex<BTreeSet<String>>,
+    /// Whether there is none; one that comes says so.
+    none: AtomicBool,
+}
 
-impl Gone {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Others {
+    /// Whether nobody else needs to be told of work.
+    pub(super) fn none(&self) -> bool {
+        self.none.load(Ordering::Relaxed)
+    }
+
+    /// Somebody else was heard.
+    pub(super) fn heard(&self) {
+        self.none.store(false, Ordering::Relaxed);
+    }
+
+    fn gone(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Beats until stopped, and looks for those who do not.
+/// Beats until stopped, and looks for those who do not. Whether anybody else is there is known from the beats, and at
+/// once from a newcomer's first word: it is said on the channel for news.
 pub(super) async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
     let beating = async {
         let (mut suspects, mut ticks, watch) = (Suspects::default(), interval(BEAT), Stopwatch::start());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match shared.beat().await {
-                Ok(silent) => {
-                    *shared.gone.lock() = suspects.look(silent, watch.elapsed()).into_iter().collect();
+            let beat = shared.beat().await;
+            shared.others.none.store(beat.as_ref().is_ok_and(|(owners, _)| *owners == 1), Ordering::Relaxed);
+            match beat {
+                Ok((_, silent)) => {
+                    *shared.others.gone() = suspects.look(silent, watch.elapsed()).into_iter().collect();
                 }
                 Err(error) => tracing::debug!(%error, "no beat"),
             }
@@ -68,19 +87,20 @@ pub(super) async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 impl Shared {
-    /// Answers the silent ones with their last beat.
-    async fn beat(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    /// Answers how many processes there are, this one with them, and the silent ones with their last beat.
+    async fn beat(&self) -> Result<(u64, Vec<(String, u64)>), StoreError> {
         const OPERATION: &str = "beat";
         self.open(OPERATION).await?;
         let mut call = scripts::BEAT.prepare_invoke();
         call.key(self.keys.owners()).arg(&self.origin).arg(SILENT.as_millis().to_string());
+        call.arg(self.keys.channel());
         self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))
     }
 
     /// Takes everything back from those who are gone; answers how many leases.
     pub(super) async fn evict(&self, now: Millis) -> Result<u64, StoreError> {
         const OPERATION: &str = "evict";
-        let gone = self.gone.lock().clone();
+        let gone = self.others.gone().clone();
         let mut evicted = 0_u64;
         for owner in gone {
             let leases = self.evict_one(&owner, now).await?;

@@ -1,5 +1,5 @@
 -- accept: events with their keys and deliveries, all or nothing.
--- ARGV: now · room for deliveries · key window (ms) · channel · origin · shard
+-- ARGV: now · room for deliveries · key window (ms) · channel, empty when nobody listens · origin · shard
 --       tenants, each (name, registry version) · offers, each
 --       (event, tenant, head, payload, keys…, deliveries… as (delivery, endpoint)); every list after its length
 -- Answers {0, pending, {event, deliveries, duplicate, …}} · {1, tenant} when its registry moved on · {2} when full.
@@ -81,5 +81,5 @@ for _, offer in ipairs(fresh) do
   for _, key in ipairs(offer.keys) do call('SET', key, value, 'PX', whole(window + 60000)) end
 end
 if added > 0 then call('HINCRBY', SUMS, 'pending', added) end
-if news then tell(channel, origin, shard) end
+if news and channel ~= '' then tell(channel, origin, shard) end
 return { 0, pending, answers }
