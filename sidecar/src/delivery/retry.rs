@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::Millis;
-use crate::model::{DeadReason, Next, Outcome, Retry};
+use crate::model::{DeadReason, Failure, Next, Outcome, Retry, Signal};
 
 /// What an attempt brought back, as far as the schedule cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,20 @@ pub fn decide(reply: Reply, step: u32, retry: &Retry, now: Millis, draw: u64) ->
         Outcome::Answered(_) | Outcome::Failed(_) => {
             Next::RetryAt(now.plus(jittered(step, retry, draw).max(asked_for(reply, retry))))
         }
+    }
+}
+
+/// What a reply says of its endpoint. 429, 502, 503, 504 and a timeout say that it has too much to do; the four answers
+/// may name the moment until which it wants to be left alone, at most `most` from now.
+#[must_use]
+pub fn signal(reply: Reply, now: Millis, most: Duration) -> Signal {
+    match reply.outcome {
+        outcome if outcome.is_success() => Signal::Success,
+        Outcome::Answered(429 | 502 | 503 | 504) => {
+            Signal::Overloaded { hold_until: reply.retry_after.map(|wait| now.plus(wait.min(most))) }
+        }
+        Outcome::Failed(Failure::Timeout) => Signal::Overloaded { hold_until: None },
+        Outcome::Answered(_) | Outcome::Failed(_) => Signal::Failure,
     }
 }
 
@@ -67,7 +81,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Failure;
 
     const NOW: Millis = Millis(1_000_000);
     const RETRY: Retry = Retry { max_attempts: 5, base_ms: 1_000, max_ms: 6_000 };
@@ -109,6 +122,31 @@ mod tests {
         ];
         for (promise, reply, step, draw, expected) in table {
             assert_eq!(decide(reply, step, &RETRY, NOW, draw), expected, "{promise}");
+        }
+    }
+
+    #[test]
+    fn a_reply_tells_how_its_endpoint_does() {
+        let most = Duration::from_secs(60);
+        let failed = |failure| Reply { outcome: Outcome::Failed(failure), retry_after: None };
+        let busy = |hold_until| Signal::Overloaded { hold_until };
+        let until = |seconds: u64| Some(Millis(NOW.0 + seconds * 1_000));
+        let table = [
+            (answered(204), Signal::Success),
+            (answered(301), Signal::Failure),
+            (answered(410), Signal::Failure),
+            (answered(500), Signal::Failure),
+            (asking(500, 3), Signal::Failure),
+            (answered(429), busy(None)),
+            (asking(429, 3), busy(until(3))),
+            (asking(502, 3), busy(until(3))),
+            (asking(503, 60), busy(until(60))),
+            (asking(504, 61), busy(until(60))),
+            (failed(Failure::Timeout), busy(None)),
+            (failed(Failure::Connect), Signal::Failure),
+        ];
+        for (reply, expected) in table {
+            assert_eq!(signal(reply, NOW, most), expected, "{reply:?}");
         }
     }
 

@@ -58,6 +58,20 @@ impl Outcome {
     }
 }
 
+/// What an attempt's result says of its endpoint: decided by the worker, taken in by the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// It does its work.
+    Success,
+    /// It does not.
+    Failure,
+    /// It does not because it has too much to do.
+    Overloaded {
+        /// Until when it asked to be left alone.
+        hold_until: Option<Millis>,
+    },
+}
+
 /// The record of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {

@@ -7,7 +7,7 @@ mod event;
 mod fan_out;
 mod id;
 
-pub use attempt::{Attempt, Failure, Outcome};
+pub use attempt::{Attempt, Failure, Outcome, Signal};
 pub use delivery::{DeadReason, Delivery, Next, Status};
 pub use endpoint::{Endpoint, Retry, Secret};
 pub use event::{Event, EventType, IdempotencyKey};

@@ -22,7 +22,8 @@ pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Status, Tenant,
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Signal,
+    Status, Tenant,
 };
 
 /// Why a store did not do what it was asked.
@@ -119,6 +120,8 @@ pub enum Report {
         attempt: Attempt,
         /// What it does to the delivery.
         next: Next,
+        /// What it says of the endpoint.
+        signal: Signal,
     },
     /// None was made (shutdown): due again at once, nothing counted.
     Returned,
@@ -142,6 +145,38 @@ pub enum Settled {
     Recorded,
     /// The lease had ended and the delivery moved on: nothing was changed, nothing is counted twice.
     LeaseLost,
+}
+
+/// How an endpoint's condition turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Its breaker opened, or opened again.
+    BreakerOpened {
+        /// When one attempt may probe.
+        until: Millis,
+    },
+    /// Its breaker closed: it recovered.
+    BreakerClosed,
+    /// It answered 410: it wants no more, and is to be disabled.
+    Gone,
+}
+
+/// What became of an endpoint by the results of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// Which endpoint.
+    pub endpoint: EndpointId,
+    /// What happened.
+    pub turn: Turn,
+}
+
+/// What [`Store::settle`] answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settling {
+    /// One for each settlement, in order.
+    pub settled: Vec<Settled>,
+    /// In any order. Every turn is told to one caller, once; should that caller die, it is not told again.
+    pub news: Vec<News>,
 }
 
 /// What [`Store::maintain`] did.
@@ -249,9 +284,9 @@ pub trait Store: Debug + Send + Sync {
     /// breaker. A lease ends at `now + endpoint.timeout_ms + ask.grace`.
     async fn take(&self, ask: Ask) -> Result<Taken, StoreError>;
 
-    /// Records results, in order, answering one [`Settled`] each. A success or failure also moves the endpoint's
-    /// breaker; a `Returned` does not.
-    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Vec<Settled>, StoreError>;
+    /// Records results, in order, answering one [`Settled`] each, and how endpoints turned by them. What an attempt
+    /// says of its endpoint also moves its breaker; a `Returned` does not.
+    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Settling, StoreError>;
 
     /// Ended leases go back, old rows are trimmed. Idempotent; safe on every replica at once.
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;

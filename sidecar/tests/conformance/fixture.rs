@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure, IdempotencyKey, Next,
-    Outcome, Retry, Secret, Status, Tenant,
+    Outcome, Retry, Secret, Signal, Status, Tenant,
 };
 use hookgate_sidecar::store::{
     Acceptance, Ask, DeliveryFilter, Lease, Page, Put, Report, Settled, Settlement, Store, Taken,
@@ -148,8 +148,9 @@ pub async fn lease(store: &dyn Store, now: Millis) -> Lease {
     leases.remove(0)
 }
 
-/// What comes back for `lease` after an attempt.
+/// What comes back for `lease` after an attempt that says what its outcome is.
 pub fn attempted(lease: &Lease, now: Millis, outcome: Outcome, next: Next) -> Settlement {
+    let signal = if outcome.is_success() { Signal::Success } else { Signal::Failure };
     let attempt = Attempt {
         number: lease.attempt,
         started_at: now,
@@ -157,7 +158,11 @@ pub fn attempted(lease: &Lease, now: Millis, outcome: Outcome, next: Next) -> Se
         outcome,
         response: format!("answer {}", lease.attempt),
     };
-    Settlement { delivery: lease.delivery, token: lease.token, report: Report::Attempted { attempt, next } }
+    Settlement {
+        delivery: lease.delivery,
+        token: lease.token,
+        report: Report::Attempted { attempt, next, signal },
+    }
 }
 
 pub fn succeeded(lease: &Lease, now: Millis) -> Settlement {
@@ -173,7 +178,7 @@ pub fn returned(lease: &Lease) -> Settlement {
 }
 
 pub async fn settle(store: &dyn Store, settlement: Settlement, now: Millis) -> Settled {
-    let settled = store.settle(&[settlement], now).await.unwrap();
+    let settled = store.settle(&[settlement], now).await.unwrap().settled;
     assert_eq!(settled.len(), 1, "one answer a settlement");
     settled[0]
 }
@@ -193,6 +198,7 @@ pub async fn deliver_all(store: &dyn Store, now: Millis) -> usize {
                 .settle(&settlements, now)
                 .await
                 .unwrap()
+                .settled
                 .iter()
                 .all(|settled| *settled == Settled::Recorded)
         );

@@ -58,6 +58,7 @@ macro_rules! conformance {
                 a_late_result_changes_nothing
                 a_result_settled_twice_counts_once
                 results_are_answered_in_order
+                every_turn_of_an_endpoint_is_told_once
                 a_finished_attempt_frees_its_place_and_wakes
                 the_latest_hundred_attempts_are_kept
                 a_retry_by_hand_starts_a_fresh_schedule

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{DeadReason, DeliveryId, Endpoint, Failure, Next, Outcome, Status};
-use hookgate_sidecar::store::{Settled, Settlement, Store, StoreFault, StoreSettings};
+use hookgate_sidecar::store::{BreakerSettings, Settled, Settlement, Store, StoreFault, StoreSettings, Turn};
 
 use crate::fixture::*;
 use crate::subject::Subject;
@@ -131,7 +131,7 @@ pub async fn a_result_settled_twice_counts_once(subject: &impl Subject) {
     let id = accept_one(&*store, at(0)).await;
     let lease = lease(&*store, at(0)).await;
     let twice = [succeeded(&lease, at(1)), succeeded(&lease, at(1))];
-    let settled = store.settle(&twice, at(1)).await.unwrap();
+    let settled = store.settle(&twice, at(1)).await.unwrap().settled;
     assert_eq!(settled, [Settled::Recorded, Settled::LeaseLost], "in one batch");
     assert_eq!(settle(&*store, twice[0].clone(), at(2)).await, Settled::LeaseLost, "once more");
     assert_eq!(delivery(&*store, id).await.attempts, 1);
@@ -151,12 +151,48 @@ pub async fn results_are_answered_in_order(subject: &impl Subject) {
         Settlement { delivery: unknown, ..succeeded(&leases[3], at(1)) },
         returned(&leases[3]),
     ];
-    let settled = store.settle(&settlements, at(1)).await.unwrap();
+    let settled = store.settle(&settlements, at(1)).await.unwrap().settled;
     let (recorded, lost) = (Settled::Recorded, Settled::LeaseLost);
     assert_eq!(settled, [recorded, lost, recorded, lost, recorded]);
-    assert!(store.settle(&[], at(1)).await.unwrap().is_empty());
+    assert!(store.settle(&[], at(1)).await.unwrap().settled.is_empty());
     let census = store.census().await.unwrap();
     assert_eq!((census.pending, census.delivered, census.endpoints[0].in_flight), (3, 1, 1));
+}
+
+pub async fn every_turn_of_an_endpoint_is_told_once(subject: &impl Subject) {
+    let breaker = BreakerSettings { failures: 2, open_ms: 1_000 };
+    let store = subject.open(StoreSettings { breaker, ..StoreSettings::default() }).await;
+    put(&*store, &endpoint("a")).await;
+    accept(&*store, 6, at(0)).await;
+    let taken = leases(&*store, at(0), 4).await;
+    let later = Next::RetryAt(at(90_000));
+    let failures: Vec<Settlement> = taken[..3].iter().map(|lease| failed(lease, at(1), later)).collect();
+    let opened = Turn::BreakerOpened { until: at(1_001) };
+    assert_eq!(news_of(&*store, &failures[..1], at(1)).await, [], "one failure is none");
+    assert_eq!(news_of(&*store, &failures[1..], at(1)).await, [opened]);
+    assert_eq!(news_of(&*store, &failures, at(2)).await, [], "lost leases tell nothing");
+    assert_eq!(news_of(&*store, &[succeeded(&taken[3], at(3))], at(3)).await, [], "nor does a straggler");
+    let probe = lease(&*store, at(1_001)).await;
+    let opened = Turn::BreakerOpened { until: at(2_002) };
+    assert_eq!(news_of(&*store, &[failed(&probe, at(1_002), later)], at(1_002)).await, [opened], "again");
+    let probe = lease(&*store, at(2_002)).await;
+    let success = [succeeded(&probe, at(2_003))];
+    assert_eq!(news_of(&*store, &success, at(2_003)).await, [Turn::BreakerClosed]);
+    accept(&*store, 2, at(3_000)).await;
+    let taken = leases(&*store, at(3_000), 2).await;
+    let gone = |lease| attempted(lease, at(3_001), Outcome::Answered(410), Next::Dead(DeadReason::Gone));
+    let gone: Vec<Settlement> = taken.iter().map(gone).collect();
+    assert_eq!(news_of(&*store, &gone[..1], at(3_001)).await, [Turn::Gone]);
+    let breaker_too = news_of(&*store, &gone[1..], at(3_001)).await;
+    assert_eq!(breaker_too.len(), 2, "{breaker_too:?}");
+    assert!(breaker_too.contains(&Turn::Gone), "{breaker_too:?}");
+}
+
+/// What settling tells of the one endpoint there is.
+async fn news_of(store: &dyn Store, settlements: &[Settlement], now: Millis) -> Vec<Turn> {
+    let news = store.settle(settlements, now).await.unwrap().news;
+    assert!(news.iter().all(|news| news.endpoint == endpoint_id("a")), "{news:?}");
+    news.into_iter().map(|news| news.turn).collect()
 }
 
 pub async fn a_finished_attempt_frees_its_place_and_wakes(subject: &impl Subject) {

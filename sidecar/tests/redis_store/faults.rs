@@ -144,7 +144,7 @@ async fn after_a_flush_nothing_that_is_answered_is_lost() {
         assert_delivers(process, ms, "the endpoints are there again").await;
     }
     assert_eq!(
-        store.settle(&[succeeded(&lost, at(4))], at(4)).await.unwrap(),
+        store.settle(&[succeeded(&lost, at(4))], at(4)).await.unwrap().settled,
         [hookgate_sidecar::store::Settled::LeaseLost]
     );
     server.command(cmd("FLUSHALL")).await.unwrap();

@@ -47,7 +47,7 @@ async fn work(store: Arc<RedisStore>) -> Vec<DeliveryId> {
             return done;
         }
         let settlements: Vec<Settlement> = leases.iter().map(|lease| succeeded(lease, at(1))).collect();
-        let settled = store.settle(&settlements, at(1)).await.unwrap();
+        let settled = store.settle(&settlements, at(1)).await.unwrap().settled;
         assert!(settled.iter().all(|settled| *settled == Settled::Recorded));
         done.extend(leases.iter().map(|lease| lease.delivery));
     }

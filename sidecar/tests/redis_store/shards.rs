@@ -131,7 +131,7 @@ async fn thousands_are_taken_and_settled_at_once() {
     let taken = take(&store, at(0), u16::MAX).await;
     assert_eq!(taken.leases.len(), 2_500);
     let settlements: Vec<_> = taken.leases.iter().map(|lease| succeeded(lease, at(1))).collect();
-    let settled = store.settle(&settlements, at(1)).await.unwrap();
+    let settled = store.settle(&settlements, at(1)).await.unwrap().settled;
     assert_eq!(settled, vec![Settled::Recorded; 2_500]);
     let census = store.census().await.unwrap();
     assert_eq!((census.pending, census.delivered, census.endpoints[0].in_flight), (0, 2_500, 0));

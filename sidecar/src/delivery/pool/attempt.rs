@@ -10,7 +10,7 @@ use tracing::{Instrument, Span, field};
 use super::Shared;
 use crate::clock::Millis;
 use crate::delivery::attempt::Sent;
-use crate::delivery::retry::decide;
+use crate::delivery::retry::{decide, signal};
 use crate::model::{Next, Outcome};
 use crate::store::{Lease, Report, Settlement};
 
@@ -71,10 +71,12 @@ fn deliver_span(lease: &Lease) -> Span {
 }
 
 fn report(shared: &Shared, lease: &Lease, sent: Sent, draw: u64) -> Report {
-    let next = decide(sent.reply, lease.step, &lease.endpoint.retry, shared.clock.now(), draw);
+    let now = shared.clock.now();
+    let next = decide(sent.reply, lease.step, &lease.endpoint.retry, now, draw);
+    let signal = signal(sent.reply, now, shared.settings.longest_hold);
     shared.metrics.attempted(&lease.event.event_type, sent.reply.outcome, sent.duration, next);
     tell(lease, &sent, next);
-    Report::Attempted { attempt: sent.record(lease.attempt), next }
+    Report::Attempted { attempt: sent.record(lease.attempt), next, signal }
 }
 
 /// Records the outcome in the span and says it in one log line: no body, no secret, no path or query.

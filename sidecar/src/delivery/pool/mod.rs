@@ -39,6 +39,8 @@ pub struct PoolSettings {
     /// How long a lease outlives its endpoint's timeout, for connecting late, settling late, and clocks that differ.
     /// Also how long a delivery whose worker died waits at most, beyond that timeout. Default 15 s.
     pub lease_grace: Duration,
+    /// The longest time for which an endpoint is left alone because it asked for it (`Retry-After`). Default 1 h.
+    pub longest_hold: Duration,
     /// How often ended leases are given back and old rows trimmed. Default 1 s.
     pub maintain_every: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for PoolSettings {
             worker_id: format!("pid-{}", std::process::id()),
             drain: Duration::from_secs(20),
             lease_grace: Duration::from_secs(15),
+            longest_hold: Duration::from_secs(3600),
             maintain_every: Duration::from_secs(1),
         }
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::Owed;
 use super::{Patience, Shared};
 use crate::clock::Millis;
-use crate::store::{Settled, Settlement, StoreError, StoreFault};
+use crate::store::{Settled, Settlement, Settling, StoreError, StoreFault, Turn};
 
 /// The settler of a pool.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl Settler {
     async fn settle(&mut self, mut batch: Batch) {
         while !batch.settlements.is_empty() {
             match self.shared.store.settle(&batch.settlements, self.shared.clock.now()).await {
-                Ok(settled) => {
+                Ok(settling) => {
                     self.patience.succeeded();
-                    return self.count(&settled);
+                    return self.take_in(&settling);
                 }
                 Err(error) if error.fault == StoreFault::Broken => {
                     return self.settle_each(&batch, &error).await;
@@ -83,7 +83,7 @@ impl Settler {
         );
         for one in &batch.settlements {
             match self.shared.store.settle(std::slice::from_ref(one), self.shared.clock.now()).await {
-                Ok(settled) => self.count(&settled),
+                Ok(settling) => self.take_in(&settling),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn Error, delivery_id = %one.delivery, "result not settled");
                 }
@@ -91,9 +91,20 @@ impl Settler {
         }
     }
 
-    fn count(&self, settled: &[Settled]) {
-        for _ in settled.iter().filter(|one| **one == Settled::LeaseLost) {
+    /// Counts what came late, and says how endpoints turned.
+    fn take_in(&self, settling: &Settling) {
+        for _ in settling.settled.iter().filter(|one| **one == Settled::LeaseLost) {
             self.shared.metrics.came_late();
+        }
+        for news in &settling.news {
+            let endpoint_id = news.endpoint.as_str();
+            match news.turn {
+                Turn::BreakerOpened { until } => {
+                    tracing::warn!(endpoint_id, until = until.0, "an endpoint's breaker opened");
+                }
+                Turn::BreakerClosed => tracing::info!(endpoint_id, "an endpoint recovered"),
+                Turn::Gone => tracing::warn!(endpoint_id, "an endpoint answered 410: it wants no more"),
+            }
         }
     }
 

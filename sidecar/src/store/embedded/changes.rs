@@ -5,7 +5,8 @@ use rusqlite::{Connection, params};
 use super::fault::Trouble;
 use super::schedule::{Ending, Schedule, Slot};
 use crate::clock::Millis;
-use crate::model::{DeliveryId, Status};
+use crate::model::{DeadReason, DeliveryId, Next, Status};
+use crate::store::Turn;
 
 /// One thing to do to the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +95,9 @@ impl Changes {
     }
 }
 
-/// Does it to the schedule.
-pub(super) fn apply(schedule: &mut Schedule, effects: &[Effect], now: Millis) {
+/// Does it to the schedule. Answers how lanes turned by it.
+pub(super) fn apply(schedule: &mut Schedule, effects: &[Effect], now: Millis) -> Vec<(Slot, Turn)> {
+    let mut turns = Vec::new();
     for effect in effects {
         match *effect {
             Effect::Push { slot, due, delivery } => schedule.push(slot, due, delivery, now),
@@ -103,7 +105,13 @@ pub(super) fn apply(schedule: &mut Schedule, effects: &[Effect], now: Millis) {
                 schedule.remove(slot, from, delivery, now);
                 schedule.push(slot, to, delivery, now);
             }
-            Effect::End { delivery, ending } => schedule.settle(delivery, ending, now),
+            Effect::End { delivery, ending } => {
+                let Some(slot) = schedule.held(delivery).map(|held| held.slot) else { continue };
+                let gone = matches!(ending, Ending::Attempted { next: Next::Dead(DeadReason::Gone), .. });
+                turns.extend(gone.then_some((slot, Turn::Gone)));
+                turns.extend(schedule.settle(delivery, ending, now).map(|turn| (slot, turn)));
+            }
         }
     }
+    turns
 }

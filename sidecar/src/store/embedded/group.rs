@@ -15,19 +15,19 @@ use super::transaction::{begin, run, whole};
 use super::trim::{Horizon, trim};
 use crate::clock::Millis;
 use crate::model::DeliveryId;
-use crate::store::{Acceptance, Offer, Settled, Settlement};
+use crate::store::{Acceptance, News, Offer, Settled, Settlement, Settling};
 
 /// A write of the hot path.
 pub(super) enum Write {
     Accept { offers: Vec<Offer>, now: Millis, reply: Reply<Vec<Acceptance>> },
-    Settle { settlements: Vec<Settlement>, now: Millis, reply: Reply<Vec<Settled>> },
+    Settle { settlements: Vec<Settlement>, now: Millis, reply: Reply<Settling> },
 }
 
 /// A write that is done but not durable yet.
 struct Done {
     changes: Changes,
     now: Millis,
-    answer: Box<dyn FnOnce(Result<(), Trouble>)>,
+    answer: Box<dyn FnOnce(Result<Vec<News>, Trouble>)>,
 }
 
 /// One transaction, and what is to follow its commit.
@@ -54,11 +54,11 @@ impl Group {
                 (Write::Settle { reply, .. }, Err(trouble)) => drop(reply.send(Err(trouble))),
                 (Write::Accept { offers, now, reply }, Ok(())) => {
                     let result = group.accept(owner, &offers, now);
-                    group.keep(owner, result, now, reply);
+                    group.keep(owner, result, now, reply, |acceptances, _| acceptances);
                 }
                 (Write::Settle { settlements, now, reply }, Ok(())) => {
                     let result = group.settle(owner, &settlements, now);
-                    group.keep(owner, result, now, reply);
+                    group.keep(owner, result, now, reply, |settled, news| Settling { settled, news });
                 }
             }
         }
@@ -68,14 +68,16 @@ impl Group {
 
     /// Changes memory, if it was committed, and answers everybody.
     pub(super) fn finish(self, owner: &mut Owner) {
+        let mut answers = Vec::with_capacity(self.done.len());
         if self.outcome.is_ok() {
             owner.sums.add(self.sums);
-            for Done { changes, now, .. } in &self.done {
-                owner.apply(&changes.effects, *now);
-            }
         }
-        for Done { answer, .. } in self.done {
-            answer(self.outcome.clone());
+        for Done { changes, now, answer } in self.done {
+            let outcome = self.outcome.clone().map(|()| owner.apply(&changes.effects, now));
+            answers.push((answer, outcome));
+        }
+        for (answer, outcome) in answers {
+            answer(outcome);
         }
     }
 
@@ -123,19 +125,23 @@ impl Group {
         Ok(())
     }
 
-    /// Keeps what was done until the commit; what was not is answered at once.
-    fn keep<T: 'static>(
+    /// Keeps what was done until the commit, when `told` makes an answer of it and of the news; what was not is
+    /// answered at once.
+    fn keep<T: 'static, A: 'static>(
         &mut self,
         owner: &Owner,
         result: Result<(T, Changes), Trouble>,
         now: Millis,
-        reply: Reply<T>,
+        reply: Reply<A>,
+        told: impl FnOnce(T, Vec<News>) -> A + 'static,
     ) {
         match result {
-            Ok((answer, changes)) => {
+            Ok((done, changes)) => {
                 self.sums.add(changes.sums);
                 self.admitted = self.admitted.saturating_add(changes.pushed());
-                let answer = move |outcome: Result<(), Trouble>| drop(reply.send(outcome.map(|()| answer)));
+                let answer = move |outcome: Result<Vec<News>, Trouble>| {
+                    drop(reply.send(outcome.map(|news| told(done, news))));
+                };
                 self.done.push(Done { changes, now, answer: Box::new(answer) });
             }
             Err(trouble) => {
@@ -170,7 +176,7 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
-    use crate::model::{Attempt, Endpoint, Event, EventId, Next, Outcome, Tenant};
+    use crate::model::{Attempt, Endpoint, Event, EventId, Next, Outcome, Signal, Tenant};
     use crate::store::embedded::Location;
     use crate::store::embedded::owner::Seeds;
     use crate::store::{Put, Report, StoreFault, StoreSettings};
@@ -259,7 +265,7 @@ mod tests {
             outcome: Outcome::Answered(200),
             response: String::new(),
         };
-        let report = Report::Attempted { attempt, next: Next::Delivered };
+        let report = Report::Attempted { attempt, next: Next::Delivered, signal: Signal::Success };
         let settlements = vec![Settlement { delivery: grant.delivery, token: grant.held.token, report }];
         let (reply, mut settled) = oneshot::channel();
         let (accept, mut accepted) = accept_of(2, 10);

@@ -40,7 +40,7 @@ use self::fault::Trouble;
 use self::group::Write;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement,
+    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settlement, Settling,
     Store, StoreError, StoreSettings, Taken,
 };
 use crate::clock::Millis;
@@ -143,7 +143,7 @@ impl Store for Embedded {
         self.ask("take", command).await
     }
 
-    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Vec<Settled>, StoreError> {
+    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Settling, StoreError> {
         let settlements = settlements.to_vec();
         self.ask("settle", |reply| Command::Write(Write::Settle { settlements, now, reply })).await
     }

@@ -18,7 +18,7 @@ use super::transaction::whole;
 use super::trim::used_bytes;
 use super::{Location, schema};
 use crate::clock::Millis;
-use crate::store::StoreSettings;
+use crate::store::{News, StoreSettings};
 
 /// Most commands that share one transaction.
 const GROUP: usize = 256;
@@ -129,10 +129,18 @@ impl Owner {
         Ok(answer)
     }
 
-    /// Does to the schedule what is now durable, and wakes who can use it.
-    pub(super) fn apply(&mut self, effects: &[Effect], now: Millis) {
-        apply(&mut self.schedule, effects, now);
+    /// Does to the schedule what is now durable, and wakes who can use it. Answers how endpoints turned by it, each
+    /// turn once.
+    pub(super) fn apply(&mut self, effects: &[Effect], now: Millis) -> Vec<News> {
+        let turns = apply(&mut self.schedule, effects, now);
         self.wake_if_sooner(now);
+        let mut news = Vec::new();
+        for (slot, turn) in turns {
+            let endpoint = self.registry.at(slot).map(|endpoint| endpoint.id.clone());
+            let told = endpoint.map(|endpoint| News { endpoint, turn });
+            news.extend(told.filter(|told| !news.contains(told)));
+        }
+        news
     }
 
     /// Wakes who waits, when something is due now or sooner than the last take was told.

@@ -34,8 +34,9 @@ pub(super) fn settle(
         }
         let ending = match report {
             Report::Returned => Ending::Returned,
-            Report::Attempted { attempt, next } => {
-                record(connection, *delivery, attempt, *next, now, &mut changes)?
+            Report::Attempted { attempt, next, signal } => {
+                let next = record(connection, *delivery, attempt, *next, now, &mut changes)?;
+                Ending::Attempted { signal: *signal, next }
             }
         };
         changes.effects.push(Effect::End { delivery: *delivery, ending });
@@ -44,6 +45,7 @@ pub(super) fn settle(
     Ok((answers, changes))
 }
 
+/// Writes one result; answers what it does to the delivery as it is kept.
 fn record(
     connection: &Connection,
     delivery: DeliveryId,
@@ -51,7 +53,7 @@ fn record(
     next: Next,
     now: Millis,
     changes: &mut Changes,
-) -> Result<Ending, Trouble> {
+) -> Result<Next, Trouble> {
     let (status, due) = match next {
         Next::Delivered => (Status::Delivered, now),
         Next::RetryAt(due) => (Status::Pending, due),
@@ -64,8 +66,7 @@ fn record(
     )?;
     update.execute(params![delivery.as_bytes(), state(status), moment(due), moment(now)])?;
     remember(connection, delivery, attempt)?;
-    let next = if let Next::RetryAt(due) = next { Next::RetryAt(kept(due)) } else { next };
-    Ok(Ending::Attempted { success: attempt.outcome.is_success(), next })
+    Ok(if let Next::RetryAt(due) = next { Next::RetryAt(kept(due)) } else { next })
 }
 
 fn remember(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> Result<(), Trouble> {

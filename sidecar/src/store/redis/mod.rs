@@ -56,7 +56,7 @@ use self::owners::Others;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement,
+    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settlement, Settling,
     Store, StoreError, StoreFault, StoreSettings, Taken,
 };
 use crate::clock::Millis;
@@ -178,7 +178,7 @@ impl Store for RedisStore {
         self.shared.take(ask).await
     }
 
-    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Vec<Settled>, StoreError> {
+    async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Settling, StoreError> {
         self.shared.settle(settlements, now).await
     }
 

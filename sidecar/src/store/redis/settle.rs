@@ -8,10 +8,10 @@ use super::fault::{broken, failed, full};
 use super::horizon::NOW;
 use super::keys::Shard;
 use super::link::Again;
-use super::record::{dead, read_horizon};
+use super::record::{Damaged, dead, read_horizon};
 use super::{Millis, Shared, StoreError, scripts};
-use crate::model::{Delivery, DeliveryId, Next};
-use crate::store::{Report, Settled, Settlement};
+use crate::model::{Delivery, DeliveryId, Next, Signal};
+use crate::store::{News, Report, Settled, Settlement, Settling, Turn};
 
 const OPERATION: &str = "settle";
 /// Attempts that are kept of a delivery.
@@ -24,7 +24,7 @@ impl Shared {
         &self,
         settlements: &[Settlement],
         now: Millis,
-    ) -> Result<Vec<Settled>, StoreError> {
+    ) -> Result<Settling, StoreError> {
         self.open(OPERATION).await?;
         let mut shards: BTreeMap<Shard, Vec<(usize, &Settlement)>> = BTreeMap::new();
         for (place, settlement) in settlements.iter().enumerate() {
@@ -35,12 +35,16 @@ impl Shared {
         }
         let calls = shards.into_iter().map(|(shard, settlements)| async move {
             let (places, settlements): (Vec<usize>, Vec<&Settlement>) = settlements.into_iter().unzip();
-            let settled = self.settle_shard(shard, &settlements, now).await?;
-            Ok::<_, StoreError>(places.into_iter().zip(settled))
+            let settling = self.settle_shard(shard, &settlements, now).await?;
+            Ok::<_, StoreError>((places, settling))
         });
-        let mut settled: Vec<(usize, Settled)> = try_join_all(calls).await?.into_iter().flatten().collect();
+        let (mut settled, mut news) = (Vec::with_capacity(settlements.len()), Vec::new());
+        for (places, settling) in try_join_all(calls).await? {
+            settled.extend(places.into_iter().zip(settling.settled));
+            news.extend(settling.news);
+        }
         settled.sort_unstable_by_key(|(place, _)| *place);
-        Ok(settled.into_iter().map(|(_, settled)| settled).collect())
+        Ok(Settling { settled: settled.into_iter().map(|(_, settled)| settled).collect(), news })
     }
 
     async fn settle_shard(
@@ -48,7 +52,7 @@ impl Shared {
         shard: Shard,
         settlements: &[&Settlement],
         now: Millis,
-    ) -> Result<Vec<Settled>, StoreError> {
+    ) -> Result<Settling, StoreError> {
         let breaker = self.settings.breaker;
         let mut call = scripts::SETTLE.prepare_invoke();
         call.key(self.keys.prefix(shard)).arg(now.0).arg(breaker.failures).arg(breaker.open_ms).arg(KEPT);
@@ -61,10 +65,11 @@ impl Shared {
                 .arg(attempt);
         }
         let reply = self.link.run(&call, Again::IfNotMade).await;
-        let (horizon, results): (String, Vec<u8>) = reply.map_err(failed(OPERATION))?;
+        let (horizon, results, news): (String, Vec<u8>, Vec<NewsRow>) = reply.map_err(failed(OPERATION))?;
         self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
         let read = |result| if result == 1 { Settled::Recorded } else { Settled::LeaseLost };
-        Ok(results.into_iter().map(read).collect())
+        let news = news.into_iter().map(read_news).collect::<Result<_, _>>().map_err(broken(OPERATION))?;
+        Ok(Settling { settled: results.into_iter().map(read).collect(), news })
     }
 
     pub(super) async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError> {
@@ -83,10 +88,26 @@ impl Shared {
     }
 }
 
+/// An endpoint, what happened to it, and the moment that belongs to it.
+type NewsRow = (String, String, u64);
+
+fn read_news((endpoint, turn, moment): NewsRow) -> Result<News, Damaged> {
+    let damaged = Damaged { what: "an endpoint's news" };
+    let turn = match turn.as_str() {
+        "opened" => Turn::BreakerOpened { until: Millis(moment) },
+        "closed" => Turn::BreakerClosed,
+        "gone" => Turn::Gone,
+        _ => return Err(damaged),
+    };
+    Ok(News { endpoint: endpoint.parse().ok().ok_or(damaged)?, turn })
+}
+
 /// What the script is told of a report: the verdict, the moment of a retry, and the attempt behind `+` or `-`.
 fn verdict(report: &Report) -> Result<(&'static str, u64, String), serde_json::Error> {
-    let Report::Attempted { attempt, next } = report else { return Ok(("returned", 0, String::new())) };
-    let sign = if attempt.outcome.is_success() { '+' } else { '-' };
+    let Report::Attempted { attempt, next, signal } = report else {
+        return Ok(("returned", 0, String::new()));
+    };
+    let sign = if *signal == Signal::Success { '+' } else { '-' };
     let attempt = format!("{sign}{}", serde_json::to_string(attempt)?);
     Ok(match *next {
         Next::Delivered => ("delivered", 0, attempt),

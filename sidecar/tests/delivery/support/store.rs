@@ -11,7 +11,7 @@ use hookgate_sidecar::model::{
 };
 use hookgate_sidecar::store::{
     Acceptance, Ask, Census, DeliveryFilter, Lease, Listed, Maintained, Offer, Page, Put, Report, Settled,
-    Settlement, Store, StoreError, StoreFault, Taken,
+    Settlement, Settling, Store, StoreError, StoreFault, Taken,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -112,7 +112,7 @@ impl Store for FakeStore {
         Ok(Taken { leases, next: *self.next.lock().unwrap() })
     }
 
-    async fn settle(&self, settlements: &[Settlement], _now: Millis) -> Result<Vec<Settled>, StoreError> {
+    async fn settle(&self, settlements: &[Settlement], _now: Millis) -> Result<Settling, StoreError> {
         self.present("settle")?;
         let poison = *self.poison.lock().unwrap();
         if settlements.iter().any(|one| Some(one.token) == poison) {
@@ -120,7 +120,7 @@ impl Store for FakeStore {
         }
         self.batches.lock().unwrap().push(settlements.len());
         self.settled.lock().unwrap().extend_from_slice(settlements);
-        Ok(vec![Settled::Recorded; settlements.len()])
+        Ok(Settling { settled: vec![Settled::Recorded; settlements.len()], news: Vec::new() })
     }
 
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {

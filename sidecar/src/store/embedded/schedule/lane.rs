@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use crate::clock::Millis;
-use crate::model::{DeliveryId, Endpoint};
+use crate::model::{DeliveryId, Endpoint, Signal};
 use crate::store::breaker::Breaker;
+use crate::store::{BreakerSettings, Turn};
 
 /// What of an endpoint its lane goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,24 @@ impl Lane {
         match self.place {
             Place::Ready(_, since) => Some(since),
             Place::Nowhere | Place::Waiting(_) => None,
+        }
+    }
+
+    /// Takes in what an attempt says of the endpoint; answers how the breaker turned by it.
+    pub(super) fn feel(
+        &mut self,
+        probe: bool,
+        signal: Signal,
+        now: Millis,
+        settings: BreakerSettings,
+    ) -> Option<Turn> {
+        let before = self.breaker;
+        self.breaker = before.record(probe, signal == Signal::Success, now, settings);
+        match (before, self.breaker) {
+            (before, after) if before == after => None,
+            (_, Breaker::Open { until }) => Some(Turn::BreakerOpened { until }),
+            (Breaker::HalfOpen { .. }, Breaker::Closed { .. }) => Some(Turn::BreakerClosed),
+            _ => None,
         }
     }
 

@@ -16,9 +16,9 @@ use std::time::Duration;
 pub(super) use self::lane::Rules;
 use self::lane::{Lane, Place};
 use crate::clock::Millis;
-use crate::model::{DeliveryId, Next};
+use crate::model::{DeliveryId, Next, Signal};
 use crate::store::breaker::Admit;
-use crate::store::{BreakerSettings, BreakerState};
+use crate::store::{BreakerSettings, BreakerState, Turn};
 
 /// An endpoint's number in this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,8 +48,8 @@ pub(super) struct Grant {
 pub(super) enum Ending {
     /// It was made.
     Attempted {
-        /// Whether the subscriber has the event.
-        success: bool,
+        /// What it says of the endpoint.
+        signal: Signal,
         /// What becomes of the delivery.
         next: Next,
     },
@@ -170,21 +170,22 @@ impl Schedule {
         [ready, waiting, ending].into_iter().flatten().min()
     }
 
-    /// Takes in how an attempt ended. The lease must be [`Self::held`].
-    pub(super) fn settle(&mut self, delivery: DeliveryId, ending: Ending, now: Millis) {
-        let Some(held) = self.release(delivery) else { return };
-        let Some(lane) = self.lanes.get_mut(&held.slot) else { return };
-        let again = match ending {
-            Ending::Attempted { success, next } => {
-                lane.breaker = lane.breaker.record(held.probe, success, now, self.breaker);
+    /// Takes in how an attempt ended, and answers how the lane's breaker turned by it. The lease must be
+    /// [`Self::held`].
+    pub(super) fn settle(&mut self, delivery: DeliveryId, ending: Ending, now: Millis) -> Option<Turn> {
+        let held = self.release(delivery)?;
+        let lane = self.lanes.get_mut(&held.slot)?;
+        let (again, turn) = match ending {
+            Ending::Attempted { signal, next } => {
+                let turn = lane.feel(held.probe, signal, now, self.breaker);
                 match next {
-                    Next::RetryAt(due) => Some(due),
-                    Next::Delivered | Next::Dead(_) => None,
+                    Next::RetryAt(due) => (Some(due), turn),
+                    Next::Delivered | Next::Dead(_) => (None, turn),
                 }
             }
             Ending::Returned => {
                 lane.breaker = lane.breaker.forgo(held.probe, now);
-                Some(held.due)
+                (Some(held.due), None)
             }
         };
         match again {
@@ -192,6 +193,7 @@ impl Schedule {
             None => self.pending = self.pending.saturating_sub(1),
         }
         self.place(held.slot, now);
+        turn
     }
 
     /// Takes back every lease that has ended; answers how many.

@@ -65,7 +65,7 @@ fn a_rate_limit_spaces_what_is_taken() {
         for grant in take_all(&mut schedule, now) {
             schedule.settle(
                 grant.delivery,
-                Ending::Attempted { success: true, next: Next::Delivered },
+                Ending::Attempted { signal: Signal::Success, next: Next::Delivered },
                 Millis(now),
             );
             assert_eq!(taken, 1, "at {now}");
@@ -128,7 +128,10 @@ enum Step {
 }
 
 fn any_ending() -> impl Strategy<Value = Ending> {
-    let attempted = |success, next| Ending::Attempted { success, next };
+    let attempted = |success, next| Ending::Attempted {
+        signal: if success { Signal::Success } else { Signal::Failure },
+        next,
+    };
     prop_oneof![
         2 => Just(attempted(true, Next::Delivered)),
         1 => Just(attempted(false, Next::Dead(DeadReason::Exhausted))),
@@ -212,8 +215,8 @@ impl List {
         let lane = self.lanes.iter_mut().find(|lane| lane.0 == held.slot).unwrap();
         match ending {
             Ending::Returned => lane.2 = lane.2.forgo(held.probe, now),
-            Ending::Attempted { success, next } => {
-                lane.2 = lane.2.record(held.probe, success, now, BREAKER);
+            Ending::Attempted { signal, next } => {
+                lane.2 = lane.2.record(held.probe, signal == Signal::Success, now, BREAKER);
                 match next {
                     Next::RetryAt(due) => self.rows[at].due = due,
                     Next::Delivered | Next::Dead(_) => drop(self.rows.remove(at)),

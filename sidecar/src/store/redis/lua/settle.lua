@@ -2,7 +2,8 @@
 -- ARGV: 1 now (ms) · 2 failures that open a breaker · 3 open for (ms) · 4 attempts kept · then settlements of
 --       (delivery, token, verdict, moment, attempt); verdict: `delivered`, `retry` at the moment, `dead:` and the
 --       reason, `returned`; the attempt is opaque, its first letter `+` for a success, `-` for a failure
--- A probe's lease is kept as its token and `?`. Answers {horizon, {1 recorded or 0 lease lost, …}}.
+-- A probe's lease is kept as its token and `?`. Answers {horizon, {1 recorded or 0 lease lost, …},
+-- {{endpoint, `opened`, `closed` or `gone`, until}, …}}.
 local now, failures, open_ms, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- Endpoints met in this call: read once, written once. `false` for one that was deleted.
@@ -16,13 +17,21 @@ local function meet(endpoint)
   return met[endpoint]
 end
 
+-- How endpoints turned, each turn told once.
+local news, told = {}, {}
+local function tell_of(endpoint, turn, moment)
+  local line = endpoint .. ' ' .. turn .. moment
+  if not told[line] then news[#news + 1] = { endpoint, turn, moment } end
+  told[line] = true
+end
+
 local function open(s)
   s.breaker, s['until'], s.failures, s.moved = 'open', now + open_ms, 0, true
 end
 
 -- The breaker after a result. While it is not closed only a probe's own result moves it: a straggler began before
 -- the opening and says nothing about now.
-local function record(s, success, probe)
+local function record(endpoint, s, success, probe)
   if s.breaker == 'closed' then
     if success and s.failures == 0 then return end
     s.failures, s.moved = success and 0 or s.failures + 1, true
@@ -30,7 +39,11 @@ local function record(s, success, probe)
   elseif s.breaker == 'half_open' and probe then
     open(s)
     if success then s.breaker, s['until'], s.rejoin = 'closed', 0, true end
+    if success then tell_of(endpoint, 'closed', 0) end
+  else
+    return
   end
+  if s.breaker == 'open' then tell_of(endpoint, 'opened', s['until']) end
 end
 
 -- A probe that was never made: the next one may go at once.
@@ -56,7 +69,8 @@ local function settle(delivery, token, verdict, moment, attempt)
     if call('RPUSH', P .. 'try:' .. delivery, string.sub(attempt, 2)) > kept then
       call('LPOP', P .. 'try:' .. delivery)
     end
-    if s then record(s, string.sub(attempt, 1, 1) == '+', probe) end
+    if s then record(endpoint, s, string.sub(attempt, 1, 1) == '+', probe) end
+    if s and verdict == 'dead:gone' then tell_of(endpoint, 'gone', 0) end
   end
 
   local again = verdict == 'returned' or verdict == 'retry'
@@ -87,4 +101,4 @@ for endpoint, s in pairs(met) do
     if s.moved and s.breaker == 'open' then call('ZADD', WAIT, 'LT', s['until'], endpoint) end
   end
 end
-return { horizon(), results }
+return { horizon(), results, news }
