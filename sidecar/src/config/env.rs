@@ -79,6 +79,9 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::EGRESS_ALLOW, &mut config.egress_allow)?;
     around.set_list(&key::EGRESS_PORTS, &mut config.egress_ports)?;
     around.set(&key::EGRESS_HTTP, &mut config.egress_http)?;
+    around.set_some(&key::EGRESS_PROXY, &mut config.egress_proxy)?;
+    around.set(&key::EGRESS_NO_PROXY, &mut config.egress_no_proxy)?;
+    around.set(&key::EGRESS_PROXY_RESOLVES, &mut config.egress_proxy_resolves)?;
     around.set_list(&key::TRUSTED_PROXIES, &mut config.trusted_proxies)?;
     around.set_some(&key::POLICY, &mut config.policy)?;
     around.set(&key::MAX_PAYLOAD_BYTES, &mut config.max_payload_bytes)?;

@@ -42,6 +42,13 @@ keys! {
         "Ports of public addresses that deliveries may reach [80,443,8080,8443]";
     EGRESS_HTTP = "egress_http", "HOOKGATE_EGRESS_HTTP", "`true` or `false`",
         "Whether deliveries may use http besides https [true]";
+    EGRESS_PROXY = "egress_proxy", "HOOKGATE_EGRESS_PROXY",
+        "http://, https:// or socks5:// with a host, and perhaps a port and user:password@",
+        "The proxy that deliveries leave through [none]";
+    EGRESS_NO_PROXY = "egress_no_proxy", "HOOKGATE_EGRESS_NO_PROXY",
+        "CIDRs with commas between, 10.0.0.0/8,::1/128", "Addresses reached without the proxy [none]";
+    EGRESS_PROXY_RESOLVES = "egress_proxy_resolves", "HOOKGATE_EGRESS_PROXY_RESOLVES", "`true` or `false`",
+        "Whether the proxy resolves names, and guards them then [false]";
     TRUSTED_PROXIES = "trusted_proxies", "HOOKGATE_TRUSTED_PROXIES",
         "CIDRs with commas between, 10.0.0.0/8,::1/128",
         "Peers whose X-Forwarded-For is believed [127.0.0.0/8,::1/128]";

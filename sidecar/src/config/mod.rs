@@ -23,7 +23,7 @@ use hookgate_policy::Policy;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::delivery::egress::{AllowList, EgressSettings, OwnListeners};
+use crate::delivery::egress::{AllowList, EgressProxy, EgressSettings, OwnListeners, ProxyUrl};
 use crate::telemetry::logs;
 
 pub use declared::{Declared, DeclaredEndpoint};
@@ -57,6 +57,17 @@ pub struct Config {
     pub egress_ports: Vec<NonZeroU16>,
     /// Whether deliveries may use `http` besides `https`. `HOOKGATE_EGRESS_HTTP`, default true.
     pub egress_http: bool,
+    /// The proxy that deliveries leave through: `http://`, `https://` or `socks5://`, a host, perhaps a port.
+    /// `HOOKGATE_EGRESS_PROXY`; only there it may hold `user:password@`. Names are resolved and addresses checked here,
+    /// and the proxy is asked for an address, by `CONNECT` also for plain `http`. `HTTP_PROXY` and its like are ignored.
+    #[serde(deserialize_with = "network::proxy")]
+    pub egress_proxy: Option<ProxyUrl>,
+    /// Addresses that deliveries reach without the proxy, CIDRs. `HOOKGATE_EGRESS_NO_PROXY`, comma-separated.
+    #[serde(deserialize_with = "network::allow_list")]
+    pub egress_no_proxy: AllowList,
+    /// Whether the proxy resolves names: then it, and not we, guards against names that lead into private networks.
+    /// `HOOKGATE_EGRESS_PROXY_RESOLVES`, default false.
+    pub egress_proxy_resolves: bool,
     /// Peers whose `X-Forwarded-For` is believed, CIDRs. `HOOKGATE_TRUSTED_PROXIES`, default loopback.
     pub trusted_proxies: Vec<IpNet>,
     /// The policy document, JSON. `HOOKGATE_POLICY`; without one, no sources: only the API brings events.
@@ -119,6 +130,9 @@ impl Default for Config {
             egress_allow: AllowList::default(),
             egress_ports: [80, 443, 8080, 8443].map(at_least_one_16).into(),
             egress_http: true,
+            egress_proxy: None,
+            egress_no_proxy: AllowList::default(),
+            egress_proxy_resolves: false,
             trusted_proxies: vec![loopback_v4(), IpAddr::from(std::net::Ipv6Addr::LOCALHOST).into()],
             policy: None,
             max_payload_bytes: 1 << 20,
@@ -193,7 +207,14 @@ impl Config {
     #[must_use]
     pub fn egress(&self, own: OwnListeners) -> EgressSettings {
         let ports = self.egress_ports.iter().map(|port| port.get()).collect();
-        EgressSettings { allow: self.egress_allow.clone(), ports, http: self.egress_http, own }
+        let proxy = self.egress_proxy.clone().map(|url| EgressProxy {
+            url,
+            bypass: self.egress_no_proxy.clone(),
+            resolves: self.egress_proxy_resolves,
+        });
+        let kept = self.pool().get().into();
+        let (allow, http) = (self.egress_allow.clone(), self.egress_http);
+        EgressSettings { allow, ports, http, own, proxy, kept, ..EgressSettings::default() }
     }
 
     /// What the store is told.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hookgate_sidecar::delivery::attempt::{HttpTransport, Transport};
@@ -33,12 +34,17 @@ impl Resolver for Names {
     }
 }
 
-pub(crate) fn allowing(allow: &str, names: Arc<Names>) -> HttpTransport {
-    let settings = EgressSettings { allow: allow.parse().unwrap(), ..EgressSettings::default() };
-    over(settings, names)
+/// Reaches this too, and believes no answer twice.
+pub(crate) fn reaching(allow: &str) -> EgressSettings {
+    let allow = allow.parse().unwrap();
+    EgressSettings { allow, names_fresh: Duration::ZERO, ..EgressSettings::default() }
 }
 
-fn over(settings: EgressSettings, names: Arc<Names>) -> HttpTransport {
+pub(crate) fn allowing(allow: &str, names: Arc<Names>) -> HttpTransport {
+    over(reaching(allow), names)
+}
+
+pub(crate) fn over(settings: EgressSettings, names: Arc<Names>) -> HttpTransport {
     let egress = Egress::with_resolver(settings, [], names).unwrap();
     HttpTransport::new(Arc::new(egress), TokioClock::start()).unwrap()
 }

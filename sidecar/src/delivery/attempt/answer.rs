@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 
+use crate::delivery::egress::Response;
+
 /// An answer, from its head on.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -21,7 +23,7 @@ impl Answer {
     /// is worth more than the rest of the text.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    pub(super) fn of(response: &reqwest::Response) -> Self {
+    pub(super) fn of(response: &Response) -> Self {
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Self {
             status: response.status().as_u16(),
@@ -31,7 +33,7 @@ impl Answer {
     }
 
     /// Reads what is worth reading. A body that breaks off is kept as far as it came.
-    pub(super) async fn read(&mut self, mut response: reqwest::Response) {
+    pub(super) async fn read(&mut self, mut response: Response) {
         let known_too_long = response.content_length().is_some_and(|length| length > Self::READ as u64);
         let most = if known_too_long { Self::KEPT } else { Self::READ };
         let reading = async {

@@ -2,9 +2,12 @@
 //! is what is judged and what is connected to.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
+use super::pool::Origin;
+use super::proxy::EgressProxy;
 use super::{AllowList, EgressRefusal, OwnListeners};
 
 /// What deliveries may reach.
@@ -19,6 +22,13 @@ pub struct EgressSettings {
     pub http: bool,
     /// Our own listeners.
     pub own: OwnListeners,
+    /// How deliveries leave, when not straight. `HOOKGATE_EGRESS_PROXY`; none by default.
+    pub proxy: Option<EgressProxy>,
+    /// How long an answer for a name is believed. Every attempt asks; this bounds how late it notices a change. 5 s
+    /// by default.
+    pub names_fresh: Duration,
+    /// Connections that may rest between attempts. `HOOKGATE_POOL`, 100 by default.
+    pub kept: usize,
 }
 
 impl Default for EgressSettings {
@@ -28,6 +38,9 @@ impl Default for EgressSettings {
             ports: vec![80, 443, 8080, 8443],
             http: true,
             own: OwnListeners::default(),
+            proxy: None,
+            names_fresh: Duration::from_secs(5),
+            kept: 100,
         }
     }
 }
@@ -54,6 +67,24 @@ impl CheckedUrl {
     #[must_use]
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The host as an address or a name. There always is one: a URL without was refused.
+    pub(super) fn host_parts(&self) -> Host<&str> {
+        self.url.host().unwrap_or(Host::Domain(""))
+    }
+
+    /// Host, and port where it is not the scheme's own: what the endpoint is called in a request.
+    pub(super) fn authority(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin { https: self.is_https(), host: self.host().to_owned(), port: self.port }
     }
 }
 
