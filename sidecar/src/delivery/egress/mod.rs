@@ -17,6 +17,8 @@ mod guard;
 mod names;
 mod own;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod proxy;
 mod reach;
 mod refusal;
