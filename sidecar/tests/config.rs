@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use hookgate_sidecar::config::{ConfigError, Host, KEYS, Loaded, StoreChoice, Surroundings, load};
+use hookgate_sidecar::delivery::egress::OwnListeners;
 
 /// A secret in the wrong place: no refusal may show it.
 const CANARY: &str = "canary-5f2e";
@@ -145,6 +146,14 @@ fn a_bad_file_is_refused_with_line_column_and_key() {
         ("pool = 1\n\nworkers =", "etc/hookgate.toml:3:10: .: "),
         ("store = 'redis'", "etc/hookgate.toml:1:9: store: expected `memory` or `sqlite:PATH`"),
         ("egress_allow = ['10.0.0.0/8', 'canary-5f2e']", "etc/hookgate.toml:1:16: egress_allow: entry 2"),
+        (
+            "egress_proxy = 'canary-5f2e'",
+            "etc/hookgate.toml:1:16: egress_proxy: expected http://, https:// or",
+        ),
+        (
+            "egress_proxy = 'http://user:canary-5f2e@proxy.example'",
+            "etc/hookgate.toml:1:16: egress_proxy: user and password belong in HOOKGATE_EGRESS_PROXY",
+        ),
         ("api_key = 'canary-5f2e'", "etc/hookgate.toml:1:1: api_key: unknown field `api_key`"),
         (
             "[[endpoints]]\nid = 'a'\nurl = 'https://x'",
@@ -175,6 +184,24 @@ fn the_api_key_comes_from_the_environment_or_a_file_of_its_own() {
         assert!(refusal.starts_with("etc/key (from api_key_file"), "{refusal}");
         assert!(!refusal.contains(CANARY), "{refusal}");
     }
+}
+
+#[test]
+fn a_proxy_is_named_in_the_file_and_its_login_in_the_environment_only() {
+    let text =
+        "egress_proxy = 'socks5://10.0.0.1'\negress_no_proxy = ['10.0.0.0/8']\negress_proxy_resolves = true";
+    let mut machine = file(text);
+    let egress = |machine: &Machine| machine.load().unwrap().config.egress(OwnListeners::default());
+    let proxy = egress(&machine).proxy.unwrap();
+    assert!(proxy.resolves && proxy.bypass.contains("10.1.2.3".parse().unwrap()) && !proxy.url.has_login());
+    machine.variables.insert("HOOKGATE_EGRESS_PROXY", format!("http://user:{CANARY}@proxy.example"));
+    let settings = egress(&machine);
+    assert!(settings.proxy.as_ref().unwrap().url.has_login());
+    assert!(!format!("{settings:?}").contains(CANARY), "a login is not shown");
+    assert_eq!(egress(&Machine::default()).proxy, None);
+    assert_eq!(egress(&Machine::with(&[("HOOKGATE_POOL", "7")])).kept, 7);
+    let refusal = Machine::with(&[("HOOKGATE_EGRESS_PROXY", "ftp://canary-5f2e")]).refusal();
+    assert!(refusal.contains("HOOKGATE_EGRESS_PROXY") && !refusal.contains(CANARY), "{refusal}");
 }
 
 #[test]

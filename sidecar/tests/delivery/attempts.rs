@@ -112,17 +112,6 @@ async fn nobody_listening_is_a_failure_to_connect() {
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed() {
-    let elsewhere = Receiver::start(http("200 OK", "", "")).await;
-    for status in ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
-        let location = format!("location: {}\r\n", elsewhere.url());
-        let (sent, _receiver) = attempt(http(status, &location, ""), 2_000).await;
-        assert!(matches!(sent.reply.outcome, Outcome::Answered(301..=308)), "{status}: {sent:?}");
-    }
-    assert_eq!(elsewhere.connections(), 0);
-}
-
-#[tokio::test]
 async fn of_a_body_only_the_beginning_is_read() {
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let (sent, receiver) = attempt(Answer::Endless(bytes(head), bytes("5\r\nabcde\r\n")), 10_000).await;

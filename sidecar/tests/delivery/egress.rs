@@ -23,6 +23,11 @@ impl Names {
         let names = names.map(|(name, answers)| (name.to_owned(), answers.iter().map(parsed).collect()));
         Arc::new(Self(Mutex::new(BTreeMap::from(names))))
     }
+
+    /// Answers that nobody has asked for.
+    pub(crate) fn unasked(&self) -> usize {
+        self.0.lock().unwrap().values().map(Vec::len).sum()
+    }
 }
 
 #[async_trait]

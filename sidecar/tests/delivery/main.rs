@@ -12,7 +12,11 @@
 mod attempts;
 mod egress;
 mod embedded;
+mod hostile;
+mod hostile_h2;
+mod kept;
 mod pool;
+mod proxies;
 mod stop;
 mod store_away;
 mod support;

@@ -21,16 +21,16 @@ use tokio_rustls::TlsAcceptor;
 use crate::egress::Names;
 use crate::support::{Receiver, TokioClock, http, lease_to};
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-fn issuer() -> Issuer {
+pub(crate) fn issuer() -> Issuer {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// A server's certificate for `good.example`, with one thing changed.
-fn server(issuer: Option<&Issuer>, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
+pub(crate) fn server(issuer: Option<&Issuer>, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
     let (mut params, key) =
         (CertificateParams::new(["good.example".to_owned()]).unwrap(), KeyPair::generate().unwrap());
     change(&mut params);

@@ -62,6 +62,7 @@ impl Request {
 #[derive(Debug, Default)]
 struct Seen {
     connections: AtomicUsize,
+    ended: AtomicUsize,
     given_up: AtomicUsize,
     requests: Mutex<Vec<Request>>,
 }
@@ -99,6 +100,11 @@ impl Receiver {
         self.seen.connections.load(SeqCst)
     }
 
+    /// Connections that have not ended.
+    pub(crate) fn open(&self) -> usize {
+        self.connections() - self.seen.ended.load(SeqCst)
+    }
+
     /// Connections that the other side ended while we were writing or silent.
     pub(crate) fn given_up(&self) -> usize {
         self.seen.given_up.load(SeqCst)
@@ -125,6 +131,7 @@ async fn accept(listener: TcpListener, answer: Answer, tls: Option<TlsAcceptor>,
                     }
                 },
             }
+            seen.ended.fetch_add(1, SeqCst);
         });
     }
 }
