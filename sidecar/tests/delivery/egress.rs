@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use hookgate_sidecar::delivery::attempt::{HttpTransport, Transport};
 use hookgate_sidecar::delivery::egress::{Egress, EgressSettings, Resolver};
 use hookgate_sidecar::model::{Failure, Outcome};
+use tokio::net::TcpListener;
 
 use crate::support::{Receiver, TokioClock, http, lease_to};
 
@@ -77,6 +78,39 @@ async fn refused_addresses_are_never_connected_to() {
         assert_eq!(sent.response, "", "the tenant learns nothing more");
     }
     assert_eq!(receiver.connections(), 0);
+}
+
+/// The refused URLs of the published cases; those refused for where they lead also with the port of a listener.
+fn refused_urls(port: u16) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/ssrf.json");
+    let vectors: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut urls = Vec::new();
+    for case in vectors["urls"].as_array().unwrap().iter().filter(|case| case["expect"] == "deny") {
+        let (text, reason) = (case["url"].as_str().unwrap(), case["reason"].as_str().unwrap());
+        urls.push(text.to_owned());
+        if matches!(reason, "address" | "name") {
+            let mut url = url::Url::parse(text).unwrap();
+            url.set_port(Some(port)).unwrap();
+            urls.push(url.into());
+        }
+    }
+    assert!(urls.len() > 200, "{}", urls.len());
+    urls
+}
+
+#[tokio::test]
+async fn no_refused_url_of_the_vectors_causes_a_connection() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut settings = EgressSettings::default();
+    settings.ports.push(port);
+    let transport = over(settings, Names::of([]));
+    for url in refused_urls(port) {
+        let sent = transport.send(&lease_to(&url)).await;
+        assert_eq!(sent.reply.outcome, Outcome::Failed(Failure::Egress), "{url}: {sent:?}");
+    }
+    let nobody = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+    assert!(nobody.is_err(), "no address of this machine was connected to: {nobody:?}");
 }
 
 #[tokio::test]
