@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookgate_sidecar::delivery::attempt::{HttpTransport, Transport};
+use hookgate_sidecar::delivery::attempt::{HttpTransport, Sent, Transport};
 use hookgate_sidecar::delivery::egress::Egress;
 use hookgate_sidecar::model::{Failure, Outcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,6 +32,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What an endpoint writes once a request has come: once, and then again and again.
+#[derive(Clone)]
 struct Trick {
     once: Vec<u8>,
     again: Vec<u8>,
@@ -45,8 +46,17 @@ fn again(frames: &[Vec<u8>], again: Vec<u8>) -> Trick {
     Trick { once: frames.concat(), again }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, trick: Trick) -> std::io::Result<()> {
-    let mut stream = tls.accept(listener.accept().await?.0).await?;
+/// Plays a trick on one connection after another.
+async fn serve(listener: TcpListener, tls: TlsAcceptor, trick: Trick) {
+    let mut playing = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        playing.spawn(play(stream, tls.clone(), trick.clone()));
+    }
+}
+
+async fn play(stream: TcpStream, tls: TlsAcceptor, trick: Trick) -> std::io::Result<()> {
+    let mut stream = tls.accept(stream).await?;
     let mut preface = [0; 24];
     stream.read_exact(&mut preface).await?;
     assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -65,19 +75,28 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, trick: Trick) -> std::io
 }
 
 async fn outcome(promise: &str, trick: Trick) -> (Outcome, String) {
+    let [sent] = attempts(trick).await;
+    assert!(sent.duration < Duration::from_secs(2), "{promise}: {:?}", sent.duration);
+    (sent.reply.outcome, sent.response)
+}
+
+/// Attempts, one after another.
+async fn attempts<const N: usize>(trick: Trick) -> [Sent; N] {
     let (issuer, listener) = (issuer(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let mut config = server(Some(&issuer), |_| {});
     config.alpn_protocols = vec![b"h2".to_vec()];
     let mut lease = lease_to(&format!("https://good.example:{}/", listener.local_addr().unwrap().port()));
     Arc::make_mut(&mut lease.endpoint).timeout_ms = 500;
     let serving = JoinSet::from_iter([serve(listener, TlsAcceptor::from(Arc::new(config)), trick)]);
-    let names = Names::of([("good.example", &[&["127.0.0.1"]])]);
+    let names = Names::of([("good.example", &[&["127.0.0.1"], &["127.0.0.1"], &["127.0.0.1"]])]);
     let egress = Egress::with_resolver(reaching("127.0.0.0/8"), [issuer.der().clone()], names).unwrap();
     let transport = HttpTransport::new(Arc::new(egress), TokioClock::start()).unwrap();
-    let sent = transport.send(&lease).await;
-    assert!(sent.duration < Duration::from_secs(2), "{promise}: {:?}", sent.duration);
+    let mut sent = Vec::new();
+    for _ in 0..N {
+        sent.push(transport.send(&lease).await);
+    }
     drop(serving);
-    (sent.reply.outcome, sent.response)
+    sent.try_into().unwrap()
 }
 
 fn settings() -> Vec<u8> {
@@ -131,4 +150,12 @@ async fn a_body_without_end_is_cut_off_and_the_status_counts() {
     let (outcome, response) =
         outcome("data", again(&[settings(), head], frame(DATA, 0, 1, &[b'x'; 1_000]))).await;
     assert_eq!((outcome, response.as_str()), (Outcome::Answered(200), "x".repeat(1_024).as_str()));
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_no_more_requests_is_left_for_another() {
+    let answer = frame(HEADERS, 5, 1, &[STATUS_200]);
+    let last = frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
+    let sent: [Sent; 3] = attempts(once(&[settings(), answer, last])).await;
+    assert_eq!(sent.map(|sent| sent.reply.outcome), [Outcome::Answered(200); 3]);
 }

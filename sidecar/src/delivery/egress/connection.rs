@@ -19,6 +19,7 @@ use super::{CheckedUrl, SendError};
 use crate::model::Failure;
 
 type Body = Full<Bytes>;
+type TrySendError = hyper::client::conn::TrySendError<Request<Body>>;
 
 /// Most bytes of an answer's head. HTTP/1.1 allows 100 headers in it, which is hyper's own bound.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -126,29 +127,35 @@ impl Connection {
         }
     }
 
-    /// Sends and waits for the answer's head. Dropped before that, the connection is not used again.
+    /// Sends and waits for the answer's head. Dropped before that, or found unusable, the connection is not used again.
     pub(super) async fn send(&mut self, message: &Message) -> Result<http::Response<Incoming>, Broken> {
-        let sent = match &mut self.line {
+        match &mut self.line {
             Line::Http1(sender) => {
                 sender.ready().await.map_err(Broken::Unused)?;
-                sender.try_send_request(message.request(Version::HTTP_11)).await
+                sender.try_send_request(message.request(Version::HTTP_11)).await.map_err(Broken::from)
             }
             Line::Http2 { sender, suspect } => {
-                sender.ready().await.map_err(Broken::Unused)?;
                 let waiting = Waiting(suspect);
+                sender.ready().await.map_err(Broken::Unused)?;
                 let sent = sender.try_send_request(message.request(Version::HTTP_2)).await;
-                waiting.ended();
+                let sent = sent.map_err(Broken::from);
+                if !matches!(sent, Err(Broken::Unused(_))) {
+                    waiting.ended();
+                }
                 sent
             }
-        };
-        sent.map_err(|mut error| {
-            let unused = error.take_message().is_some();
-            if unused { Broken::Unused(error.into_error()) } else { Broken::Used(error.into_error()) }
-        })
+        }
     }
 }
 
-/// A wait for an answer; dropped before it is over, it makes the connection suspect.
+impl From<TrySendError> for Broken {
+    fn from(mut error: TrySendError) -> Self {
+        let unused = error.take_message().is_some();
+        if unused { Self::Unused(error.into_error()) } else { Self::Used(error.into_error()) }
+    }
+}
+
+/// A wait for an answer; dropped before it has ended, it makes the connection suspect.
 struct Waiting<'a>(&'a AtomicBool);
 
 impl Waiting<'_> {
