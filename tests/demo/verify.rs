@@ -76,7 +76,14 @@ mod tests {
             (http::HeaderName::try_from(name).unwrap(), http::HeaderValue::try_from(value).unwrap())
         });
         let (method, target) = ("POST".to_owned(), "/hooks".to_owned());
-        Received { method, target, headers: headers.collect(), body: body.into(), at: Instant::now() }
+        Received {
+            method,
+            target,
+            headers: headers.collect(),
+            body: body.into(),
+            at: Instant::now(),
+            answered: None,
+        }
     }
 
     #[test]

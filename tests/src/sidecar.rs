@@ -168,13 +168,19 @@ impl Sidecar {
     /// # Panics
     /// When it does not come up.
     pub async fn restart(&mut self) {
+        let said = self.respawn();
+        let again = listening(&mut self.process, said).await;
+        again.unwrap_or_else(|refused| panic!("hookgate did not come back: {refused:?}"));
+    }
+
+    /// The same without waiting, as for killing it while it starts. Answers how long its log was before.
+    pub fn respawn(&mut self) -> usize {
         self.process.kill();
         let said = self.process.log().len();
         let before = Listening { data: self.data, admin: self.admin };
         let command = self.setup.command(&self.folder, before);
         self.process = Child::start("hookgate", command, self.folder.path());
-        let again = listening(&mut self.process, said).await;
-        again.unwrap_or_else(|refused| panic!("hookgate did not come back: {refused:?}"));
+        said
     }
 
     /// Calls the admin API, with the key if it has one.

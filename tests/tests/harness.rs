@@ -72,6 +72,22 @@ async fn the_receiver_plays_its_script_and_then_its_standing_answer() {
     let received = receiver.wait_for(6, BOUND).await;
     assert_eq!((received[5].method.as_str(), received[5].target.as_str()), ("POST", "/hook?x=1"));
     assert_eq!((received[5].header("x-a"), &received[5].body[..]), (Some("1"), &b"\x00\xff bytes"[..]));
+    let statuses: Vec<_> = received.iter().map(|one| one.answered.map(|answered| answered.status)).collect();
+    assert_eq!(statuses, [Some(Some(503)), Some(None), Some(None), None, Some(Some(200)), Some(Some(204))]);
+    let took = received[4].answered.map(|answered| answered.at - received[4].at);
+    assert!(took.is_some_and(|took| took >= SHORT), "{took:?}");
+}
+
+#[tokio::test]
+async fn the_receiver_can_choose_its_answer_by_the_request() {
+    let receiver = Receiver::start().await;
+    receiver.answer_by(|number, request| {
+        Answer::status(if request.target == "/first" && number == 0 { 201 } else { 404 })
+    });
+    for (target, status) in [("/first", 201), ("/first", 404)] {
+        let answer = Client::call(receiver.address(), &Request::post(target)).await;
+        assert_eq!(answer.status, status);
+    }
 }
 
 #[tokio::test]

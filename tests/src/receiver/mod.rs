@@ -1,13 +1,15 @@
 //! A steerable subscriber: what it answers can be changed while it runs, and it remembers what it was sent.
 
+mod answer;
+mod socket;
+
 use std::collections::VecDeque;
+use std::fmt::{self, Debug, Formatter};
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,71 +20,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+pub use answer::{Answer, Reply};
+use socket::Socket;
+
 use crate::wait_until;
-
-/// What the receiver does with one request, once it has read it whole.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// Answers.
-    Reply(Reply),
-    /// Never answers, and keeps the connection.
-    Hang,
-    /// Resets the connection.
-    Reset,
-    /// Ends the connection without an answer.
-    Close,
-}
-
-impl Answer {
-    /// An answer without headers and body, at once.
-    #[must_use]
-    pub fn status(status: u16) -> Self {
-        Self::Reply(Reply { status, headers: Vec::new(), body: Bytes::new(), after: Duration::ZERO })
-    }
-
-    /// The same with one more header.
-    #[must_use]
-    pub fn header(self, name: &'static str, value: &str) -> Self {
-        self.with(|reply| reply.headers.push((name, value.to_owned())))
-    }
-
-    /// The same with a body.
-    #[must_use]
-    pub fn body(self, body: impl Into<Bytes>) -> Self {
-        self.with(|reply| reply.body = body.into())
-    }
-
-    /// The same, but only after a while.
-    #[must_use]
-    pub fn after(self, pause: Duration) -> Self {
-        self.with(|reply| reply.after = pause)
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Reply)) -> Self {
-        match &mut self {
-            Self::Reply(reply) => change(reply),
-            Self::Hang | Self::Reset | Self::Close => panic!("{self:?} is no reply"),
-        }
-        self
-    }
-}
-
-/// An answer as it goes out.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// Its status.
-    pub status: u16,
-    /// Its headers.
-    pub headers: Vec<(&'static str, String)>,
-    /// Its body.
-    pub body: Bytes,
-    /// How long the sender waits for it.
-    pub after: Duration,
-}
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -96,6 +40,17 @@ pub struct Received {
     /// Its body, to the byte.
     pub body: Bytes,
     /// When its end arrived.
+    pub at: Instant,
+    /// What it was answered; `None` while it is not, and when its sender left before.
+    pub answered: Option<Answered>,
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// With which status; `None`: its connection was ended instead.
+    pub status: Option<u16>,
+    /// When.
     pub at: Instant,
 }
 
@@ -118,11 +73,19 @@ impl Received {
     }
 }
 
-#[derive(Debug)]
 struct State {
     script: VecDeque<Answer>,
-    otherwise: Answer,
+    otherwise: Choice,
     received: Vec<Received>,
+}
+
+/// What answers a request, the `usize`th of this receiver, from 0.
+type Choice = Box<dyn Fn(usize, &Received) -> Answer + Send>;
+
+impl Debug for State {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("received", &self.received.len()).finish_non_exhaustive()
+    }
 }
 
 /// A subscriber on a free port of 127.0.0.1. Answers 200 until told otherwise; ends when dropped.
@@ -141,7 +104,7 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let otherwise = Answer::status(200);
+        let otherwise: Choice = Box::new(|_, _| Answer::status(200));
         let state = Arc::new(Mutex::new(State { script: VecDeque::new(), otherwise, received: Vec::new() }));
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&state)));
@@ -162,7 +125,12 @@ impl Receiver {
 
     /// What it answers from now on, once its script is played.
     pub fn answer(&self, answer: Answer) {
-        lock(&self.state).otherwise = answer;
+        self.answer_by(move |_, _| answer.clone());
+    }
+
+    /// The same, chosen for each request by its number (from 0, in order of arrival) and by what it is.
+    pub fn answer_by(&self, choice: impl Fn(usize, &Received) -> Answer + Send + 'static) {
+        lock(&self.state).otherwise = Box::new(choice);
     }
 
     /// What it answers to the next requests, one each.
@@ -230,21 +198,41 @@ async fn respond(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let (method, target) = (head.method.to_string(), head.uri.to_string());
-    let received = Received { method, target, headers: head.headers, body, at: Instant::now() };
-    let answer = {
-        let mut state = lock(&state);
-        state.received.push(received);
-        state.script.pop_front().unwrap_or_else(|| state.otherwise.clone())
+    let at = Instant::now();
+    let received = Received { method, target, headers: head.headers, body, at, answered: None };
+    let (number, answer) = take_in(&mut lock(&state), received);
+    let answered = |status| {
+        let answered = Answered { status, at: Instant::now() };
+        if let Some(one) = lock(&state).received.get_mut(number) {
+            one.answered = Some(answered);
+        }
     };
     match answer {
-        Answer::Reply(reply) => Ok(response(reply).await),
+        Answer::Reply(reply) => {
+            let (status, response) = (reply.status, response(reply).await);
+            answered(Some(status));
+            Ok(response)
+        }
         Answer::Hang => pending().await,
-        Answer::Close => Err(io::Error::other("told to close")),
+        Answer::Close => {
+            answered(None);
+            Err(io::Error::other("told to close"))
+        }
         Answer::Reset => {
+            answered(None);
             reset.store(true, Ordering::Release);
             Err(io::Error::other("told to reset"))
         }
     }
+}
+
+/// Remembers a request; its number, and what it is answered.
+fn take_in(state: &mut State, received: Received) -> (usize, Answer) {
+    let number = state.received.len();
+    let scripted = state.script.pop_front();
+    let answer = scripted.unwrap_or_else(|| (state.otherwise)(number, &received));
+    state.received.push(received);
+    (number, answer)
 }
 
 async fn response(reply: Reply) -> http::Response<Full<Bytes>> {
@@ -256,51 +244,4 @@ async fn response(reply: Reply) -> http::Response<Full<Bytes>> {
         response = response.header(*name, value);
     }
     response.body(Full::new(reply.body)).expect("an answer that HTTP can carry")
-}
-
-/// A socket that ends with a reset instead of a farewell when told so.
-#[derive(Debug)]
-struct Socket {
-    stream: TcpStream,
-    reset: Arc<AtomicBool>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.reset.load(Ordering::Acquire) {
-            self.stream.set_zero_linger().expect("an open socket");
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    /// A farewell before the reset would undo it.
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset.load(Ordering::Acquire) {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
