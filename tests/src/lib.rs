@@ -24,7 +24,6 @@ pub mod envoy;
 pub mod faults;
 pub mod h2_client;
 mod leash;
-pub mod load;
 pub mod ports;
 pub mod prometheus;
 pub mod receiver;
