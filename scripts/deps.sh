@@ -64,6 +64,39 @@ debian() {
   [ ${#missing[@]} -eq 0 ] || packages "${missing[@]}"
 }
 
+# Debian packages that are not to be installed, from the distribution or its backports: only their files are wanted.
+unpacked() {
+  local name version folder stamp
+  while read -r name version folder; do
+    stamp=.deps/$folder/.$name-$version
+    [ -e "$stamp" ] && continue
+    say "$name (from Debian, unpacked)"
+    mkdir -p ".deps/$folder/apt/lists/partial" ".deps/$folder/apt/archives/partial"
+    backports > ".deps/$folder/apt/sources"
+    quietly apt_of ".deps/$folder/apt" update
+    (cd ".deps/$folder/apt/archives" && quietly apt_of .. download "$name")
+    for package in ".deps/$folder"/apt/archives/*.deb; do quietly dpkg-deb -x "$package" ".deps/$folder"; done
+    touch "$stamp"
+  done < <(wanted unpacked)
+}
+
+# The machine's own mirror with its suite, and the backports to it.
+backports() {
+  local codename mirror
+  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' | awk -v c="$codename" '$2 == c { print $1; exit }')
+  printf 'deb %s %s main\ndeb %s %s-backports main\n' "$mirror" "$codename" "$mirror" "$codename"
+}
+
+# apt_of FOLDER …: apt-get with sources and lists of its own.
+apt_of() {
+  local folder
+  folder=$(realpath "$1")
+  shift
+  apt-get -o Dir::Etc::sourcelist="$folder/sources" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$folder/lists" \
+    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root "$@"
+}
+
 # packages NAME…: needs root. Without it they are skipped loudly, and in CI that is an error.
 packages() {
   if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
@@ -78,4 +111,5 @@ packages() {
 
 rust
 wheels
+unpacked
 debian
