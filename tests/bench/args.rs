@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::delivery::Kept;
+
 /// Measures Hookgate on this machine: gateway, delivery and cold start. JSON goes to target/bench.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "hookgate-bench", version, about, after_help = AFTER_HELP)]
@@ -15,6 +17,14 @@ pub(crate) struct Args {
     /// Only these benchmarks (may be given several times); all of them without it
     #[arg(long, value_enum)]
     pub(crate) only: Vec<Bench>,
+
+    /// Of `delivery` only these stores; all of them without it
+    #[arg(long, value_enum)]
+    pub(crate) store: Vec<Kept>,
+
+    /// Of `delivery` only the loads whose names begin so (200/s, saturation, backlog, fan-out); all without it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) load: Vec<String>,
 }
 
 /// One benchmark.
@@ -30,6 +40,7 @@ pub(crate) enum Bench {
 
 const AFTER_HELP: &str = "\
 With make: make bench ARGS=\"--only delivery --seconds 20\"
+One figure: make bench ARGS=\"--only delivery --store memory --load 200/s\"
 Absolute figures are this machine's, on this day; compare ratios, and runs of one session.
 Exit code: 0 measured, 1 a run was void (its account was not exact, or an answer was wrong).";
 
@@ -37,6 +48,16 @@ impl Args {
     /// Whether a benchmark is wanted.
     pub(crate) fn wants(&self, bench: Bench) -> bool {
         self.only.is_empty() || self.only.contains(&bench)
+    }
+
+    /// Whether a store is wanted.
+    pub(crate) fn wants_store(&self, store: Kept) -> bool {
+        self.store.is_empty() || self.store.contains(&store)
+    }
+
+    /// Whether the load of this name is wanted.
+    pub(crate) fn wants_load(&self, name: &str) -> bool {
+        self.load.is_empty() || self.load.iter().any(|wanted| name.starts_with(wanted.as_str()))
     }
 
     /// How long each figure is measured.

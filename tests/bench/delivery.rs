@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use hookgate_e2e::redis::Persistence;
 use hookgate_e2e::sidecar::Setup;
 use hookgate_e2e::{Redis, Sidecar, Store};
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::sleep;
 
+use crate::args::Args;
 use crate::ledger::Balance;
 use crate::plan::Plan;
 use crate::run::{Costs, Measured, Run};
@@ -19,11 +21,17 @@ use crate::table::figure;
 const DRAIN_BOUND: Duration = Duration::from_secs(60);
 
 /// What the sidecar keeps its work in, and what a 202 therefore waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kept {
+    /// SQLite in memory
     Memory,
+    /// SQLite in a file
     File,
+    /// Redis, synced to disk every second
+    #[value(name = "redis-everysec")]
     EverySecond,
+    /// Redis, synced to disk at every write
+    #[value(name = "redis-always")]
     Always,
 }
 
@@ -91,10 +99,10 @@ impl Report {
 }
 
 /// Measures it all; every run has a store and a sidecar of its own.
-pub(crate) async fn measure(span: Duration) -> Report {
-    let mut runs = vec![baseline(span).await];
-    for kept in Kept::ALL {
-        for plan in Plan::all(span) {
+pub(crate) async fn measure(args: &Args) -> Report {
+    let mut runs = vec![baseline(args.span()).await];
+    for kept in Kept::ALL.into_iter().filter(|kept| args.wants_store(*kept)) {
+        for plan in Plan::all(args.span()).into_iter().filter(|plan| args.wants_load(plan.name)) {
             runs.push(through_sidecar(kept, plan).await);
         }
     }

@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
     }
     if args.wants(Bench::Delivery) {
         say("delivery", "1 KiB events from 32 connections to endpoints that answer at once");
-        let report = delivery::measure(args.span()).await;
+        let report = delivery::measure(&args).await;
         is_void |= report.is_void();
         keep(&machine, "delivery", &report, &report.table());
     }
