@@ -21,6 +21,7 @@ use crate::http::Shared;
 use crate::http::admin::{self, AdminState};
 use crate::http::data::{self, BodyLimits, DataState, Door};
 use crate::http::listener::{self, ListenerSettings};
+use crate::pressure::Pressure;
 use crate::registry;
 use crate::store::embedded::{Embedded, Location};
 use crate::store::redis::RedisStore;
@@ -118,9 +119,10 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     let admin = bind("HOOKGATE_ADMIN_LISTEN", config.admin_listen).await?;
     let base = Base::new(&config, &[data.address, admin.address])?;
     let in_step = CancellationToken::new();
-    let pool = base.pool(&config)?;
+    let pressure = Pressure::new(config.workers().get(), base.metrics.clone());
+    let pool = base.pool(&config)?.under(pressure.clone());
     let (shared, door) = (base.shared(&config), Arc::new(Door::new(policy)));
-    let data_router = data::router(DataState { shared, door, limits: limits(&config) });
+    let data_router = data::router(DataState { shared, door, limits: limits(&config), pressure });
     let admin_router = admin::router(base.admin_state(&config, in_step.clone()));
 
     let tasks = TaskTracker::new();

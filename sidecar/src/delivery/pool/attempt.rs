@@ -36,11 +36,13 @@ impl Attempts {
     pub(super) fn start(&self, lease: Lease, permit: OwnedSemaphorePermit, draw: u64) {
         let (shared, results, cut) = (Arc::clone(&self.shared), self.results.clone(), self.cut.clone());
         let span = deliver_span(&lease);
+        let under_way = shared.pressure.begin(&lease, shared.clock.now());
         let attempt = async move {
             let report = match cut.run_until_cancelled(shared.transport.send(&lease)).await {
                 Some(sent) => report(&shared, &lease, sent, draw),
                 None => Report::Returned,
             };
+            drop(under_way);
             hand_over(&results, &lease, report).await;
             drop(permit);
         };

@@ -24,6 +24,7 @@ use self::settler::Settler;
 use self::taker::Taker;
 use super::attempt::Transport;
 use crate::clock::Clock;
+use crate::pressure::Pressure;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -75,13 +76,14 @@ struct Shared {
     clock: Arc<dyn Clock>,
     transport: Arc<dyn Transport>,
     metrics: Metrics,
+    pressure: Pressure,
     settings: PoolSettings,
 }
 
 /// The worker pool.
 #[derive(Debug)]
 pub struct Pool {
-    shared: Arc<Shared>,
+    shared: Shared,
     seed: StdRng,
 }
 
@@ -96,8 +98,16 @@ impl Pool {
         settings: PoolSettings,
         seed: u64,
     ) -> Self {
-        let shared = Arc::new(Shared { store, clock, transport, metrics, settings });
+        let pressure = Pressure::new(settings.workers.get(), metrics.clone());
+        let shared = Shared { store, clock, transport, metrics, pressure, settings };
         Self { shared, seed: StdRng::seed_from_u64(seed) }
+    }
+
+    /// Tells how it keeps up to `pressure`, which the door goes by.
+    #[must_use]
+    pub fn under(mut self, pressure: Pressure) -> Self {
+        self.shared.pressure = pressure;
+        self
     }
 
     /// Works until `stop` is cancelled, and then to the end: nothing more is taken, attempts under way get
@@ -105,9 +115,19 @@ impl Pool {
     /// settled. Dropping the future instead loses no delivery: leases end and deliveries are tried again.
     pub async fn run(self, stop: CancellationToken) -> Drained {
         let span = tracing::info_span!("webhook.worker", worker.id = %self.shared.settings.worker_id);
-        self.work(stop).instrument(span).await
+        let Self { shared, seed } = self;
+        Crew { shared: Arc::new(shared), seed }.work(stop).instrument(span).await
     }
+}
 
+/// A pool at work.
+#[derive(Debug)]
+struct Crew {
+    shared: Arc<Shared>,
+    seed: StdRng,
+}
+
+impl Crew {
     async fn work(mut self, stop: CancellationToken) -> Drained {
         let workers = usize::from(self.shared.settings.workers.get());
         let (results, queue) = mpsc::channel(workers);

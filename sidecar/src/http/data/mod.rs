@@ -34,6 +34,7 @@ use super::door;
 pub use super::door::Door;
 use super::{Problem, Shared, problem};
 use crate::clock::Millis;
+use crate::pressure::{Passage, Pressure};
 use crate::store::{Acceptance, Offer};
 
 const ONE: &str = "/v1/events";
@@ -48,6 +49,8 @@ pub struct DataState {
     pub door: Arc<Door>,
     /// The bounds of bodies.
     pub limits: BodyLimits,
+    /// How fast events may be accepted.
+    pub pressure: Pressure,
 }
 
 /// The data listener as a service.
@@ -105,34 +108,48 @@ impl DataState {
                 (body::read(body, &self.limits, |_| Ok(())).await?, None)
             }
         };
+        let passage = self.pressure.enter().await;
         let arrival = Arrival { parts, body: whole.bytes.clone(), stamp, accepted, now: self.shared.now() };
-        self.serve(&arrival).await.map_err(NoBody::Problem)
+        self.serve(&arrival, passage).await.map_err(NoBody::Problem)
     }
 
-    async fn serve(&self, arrival: &Arrival<'_>) -> Result<Response, Problem> {
+    async fn serve(&self, arrival: &Arrival<'_>, passage: Passage) -> Result<Response, Problem> {
         let entropy = self.shared.entropy;
         match (arrival.parts.uri.path(), &arrival.accepted) {
-            (ONE, _) => self.accept_one(submission::one(arrival, self.door.policy(), entropy)?).await,
-            (BATCH, _) => self.accept_batch(submission::batch(arrival, self.door.policy(), entropy)?).await,
+            (ONE, _) => {
+                self.accept_one(submission::one(arrival, self.door.policy(), entropy)?, passage).await
+            }
+            (BATCH, _) => {
+                self.accept_batch(submission::batch(arrival, self.door.policy(), entropy)?, passage).await
+            }
             (_, Some(accepted)) => {
-                self.accept_one(inbound::offer(arrival, accepted, self.door.policy(), entropy)?).await
+                self.accept_one(inbound::offer(arrival, accepted, self.door.policy(), entropy)?, passage)
+                    .await
             }
             (_, None) => Err(Problem::NotFound),
         }
     }
 
-    async fn accept_one(&self, offer: Offer) -> Result<Response, Problem> {
+    async fn accept_one(&self, offer: Offer, passage: Passage) -> Result<Response, Problem> {
         let now = offer.event.accepted_at;
         let answers = self.shared.store.accept(&[offer], now).await?;
         let acceptance = answers.first().ok_or(Problem::Internal)?;
+        passage.accepted(brought(&answers));
         Ok((StatusCode::ACCEPTED, axum::Json(acceptance)).into_response())
     }
 
-    async fn accept_batch(&self, offers: Vec<Offer>) -> Result<Response, Problem> {
+    async fn accept_batch(&self, offers: Vec<Offer>, passage: Passage) -> Result<Response, Problem> {
         let now = self.shared.now();
         let data = self.shared.store.accept(&offers, now).await?;
+        passage.accepted(brought(&data));
         Ok((StatusCode::ACCEPTED, axum::Json(Batch { data })).into_response())
     }
+}
+
+/// How many deliveries there are now that were not there before.
+fn brought(answers: &[Acceptance]) -> u32 {
+    let fresh = answers.iter().filter(|answer| !answer.duplicate);
+    fresh.fold(0, |sum, answer| sum.saturating_add(answer.deliveries))
 }
 
 /// What a batch is answered with, in the order of its events.

@@ -39,6 +39,9 @@ type Breakers = Family<EndpointLabel, Gauge>;
 /// | `webhook_circuit_breaker_state` | `endpoint_id` | 0 closed, 1 open, 2 half-open, at the scrape |
 /// | `webhook_lease_reclaims_total` | | leases that ended unsettled: a worker died or lost the store |
 /// | `webhook_late_results_total` | | results that came after their lease had ended, and were not counted |
+/// | `webhook_events_held_total` | | requests that had to wait because deliveries were behind |
+/// | `webhook_events_held_seconds_total` | | how long they waited, all together |
+/// | `webhook_door_yielding` | | 1 while events are accepted more slowly than they come, because deliveries are behind |
 /// | `webhook_build_info` | `version` | 1 |
 ///
 /// The first 100 event types have series of their own, later ones share `other`. Of endpoints at most 1000 are
@@ -55,6 +58,9 @@ struct Inner {
     in_flight: Gauge,
     reclaims: Counter,
     late: Counter,
+    held: Counter,
+    held_seconds: Counter<f64, AtomicU64>,
+    yielding: Gauge,
     queue: Gauge<u64, AtomicU64>,
     dead: Gauge<u64, AtomicU64>,
     breakers: Breakers,
@@ -77,6 +83,9 @@ impl Metrics {
             in_flight: Gauge::default(),
             reclaims: Counter::default(),
             late: Counter::default(),
+            held: Counter::default(),
+            held_seconds: Counter::default(),
+            yielding: Gauge::default(),
             queue: Gauge::default(),
             dead: Gauge::default(),
             breakers: Family::default(),
@@ -112,6 +121,17 @@ impl Metrics {
     /// Counts a result whose lease had ended.
     pub fn came_late(&self) {
         self.0.late.inc();
+    }
+
+    /// Counts a request that waits at the door because deliveries are behind.
+    pub fn held(&self, wait: Duration) {
+        self.0.held.inc();
+        self.0.held_seconds.inc_by(wait.as_secs_f64());
+    }
+
+    /// Shows whether the door yields to deliveries that are behind.
+    pub fn yielding(&self, yields: bool) {
+        self.0.yielding.set(yields.into());
     }
 
     /// All metrics in Prometheus' text format. `census` is the store's at this moment; without one (the store is
@@ -189,9 +209,30 @@ impl Inner {
             "Results that came after their lease had ended",
             self.late.clone(),
         );
+        self.register_door();
+        let registry = &mut self.registry;
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("webhook_build_info", "The version that runs", build);
+    }
+
+    fn register_door(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "webhook_events_held",
+            "Requests that had to wait because deliveries were behind",
+            self.held.clone(),
+        );
+        registry.register(
+            "webhook_events_held_seconds",
+            "How long they waited, all together",
+            self.held_seconds.clone(),
+        );
+        registry.register(
+            "webhook_door_yielding",
+            "1 while events are accepted more slowly than they come",
+            self.yielding.clone(),
+        );
     }
 
     fn take_census(&self, census: &Census) {
