@@ -93,6 +93,24 @@ pub struct Event {
     pub traceparent: Option<String>,
     /// When it was accepted.
     pub accepted_at: Millis,
+    /// Not to be delivered before this moment; `None`: at once.
+    pub deliver_at: Option<Millis>,
+    /// Not to be tried from this moment on; `None`: for as long as its deliveries' schedules go.
+    pub expires_at: Option<Millis>,
+}
+
+impl Event {
+    /// When its deliveries are first due, if it is accepted at `now`.
+    #[must_use]
+    pub fn due(&self, now: Millis) -> Millis {
+        self.deliver_at.map_or(now, |moment| moment.max(now))
+    }
+
+    /// Whether `moment` is too late for an attempt.
+    #[must_use]
+    pub fn has_expired(&self, moment: Millis) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= moment)
+    }
 }
 
 impl Debug for Event {
@@ -107,6 +125,8 @@ impl Debug for Event {
             .field("request_id", &self.request_id)
             .field("traceparent", &self.traceparent)
             .field("accepted_at", &self.accepted_at)
+            .field("deliver_at", &self.deliver_at)
+            .field("expires_at", &self.expires_at)
             .finish()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{Endpoint, Event};
 use hookgate_sidecar::store::{DeliveryFilter, Page, StoreFault, StoreSettings};
 
@@ -178,6 +179,8 @@ pub async fn every_byte_and_field_of_an_event_is_kept(subject: &impl Subject) {
             source: Some("acme".to_owned()),
             request_id: "req-é".to_owned(),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+            deliver_at: Some(at(6)),
+            expires_at: Some(at(8)),
             ..event(at(7))
         };
         store.accept(&[offer(sent.clone(), &[])], at(7)).await.unwrap();
@@ -200,4 +203,77 @@ pub async fn an_accept_wakes_who_waits(subject: &impl Subject) {
     assert_eq!(leases(&*store, at(1), 1).await.len(), 1);
     let listed = store.deliveries(&DeliveryFilter::default(), &first(10)).await.unwrap();
     assert_eq!(listed.data.len(), 1);
+}
+
+/// An event that is not to be delivered before `at(ms)`.
+fn scheduled(now: Millis, ms: u64) -> Event {
+    Event { deliver_at: Some(at(ms)), ..event(now) }
+}
+
+pub async fn a_scheduled_event_waits_for_its_moment(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let table = [
+        ("a moment ahead", 5_000, 5_000),
+        ("a moment that has passed is now", 99, 100),
+        ("this very moment", 100, 100),
+    ];
+    for (what, ms, due) in table {
+        let answer = store.accept(&[offer(scheduled(at(100), ms), &[])], at(100)).await.unwrap()[0];
+        assert_eq!((answer.deliveries, answer.duplicate), (1, false), "{what}");
+        let id = deliveries_of(&*store, answer.id).await[0].id;
+        assert_pending(&*store, id, 0, at(due), what).await;
+        assert_eq!(store.census().await.unwrap().pending, 1, "{what}: it is pending all the while");
+        if due > 100 {
+            let early = take(&*store, at(due - 1), 10).await;
+            assert!(early.leases.is_empty(), "{what}: one before its moment");
+            assert_eq!(early.next, Some(at(due)), "{what}: when to look again");
+        }
+        let lease = lease(&*store, at(due)).await;
+        assert_eq!((lease.delivery, lease.attempt), (id, 1), "{what}");
+        settle(&*store, succeeded(&lease, at(due)), at(due)).await;
+    }
+}
+
+pub async fn a_scheduled_event_is_overtaken_by_what_is_due(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let batch = [300, 200, 0, 400].map(|ms| offer(scheduled(at(0), ms), &[]));
+    store.accept(&batch, at(0)).await.unwrap();
+    accept(&*store, 1, at(1)).await;
+    let mut moments = Vec::new();
+    for ms in [1, 250, 1_000] {
+        for lease in leases(&*store, at(ms), 10).await {
+            moments.push((ms, lease.event.deliver_at));
+            settle(&*store, succeeded(&lease, at(ms)), at(ms)).await;
+        }
+    }
+    let planned = |ms| Some(at(ms));
+    let expected =
+        [(1, planned(0)), (1, None), (250, planned(200)), (1_000, planned(300)), (1_000, planned(400))];
+    assert_eq!(moments, expected);
+}
+
+pub async fn a_scheduled_event_wakes_who_would_sleep_through_it(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    for (what, ms) in [("would sleep for ever", 9_000), ("would sleep too long", 4_000)] {
+        take(&*store, at(0), 1).await;
+        hush(&*store);
+        store.accept(&[offer(scheduled(at(0), ms), &[])], at(0)).await.unwrap();
+        woken(&*store, what).await;
+        let told = take(&*store, at(0), 1).await;
+        assert_eq!((told.leases.len(), told.next), (0, Some(at(ms))), "{what}");
+    }
+}
+
+pub async fn a_scheduled_delivery_can_be_sent_at_once_by_hand(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    let answer = store.accept(&[offer(scheduled(at(0), 9_000), &[])], at(0)).await.unwrap()[0];
+    let id = deliveries_of(&*store, answer.id).await[0].id;
+    store.retry(&id, at(1)).await.unwrap().unwrap();
+    let lease = lease(&*store, at(1)).await;
+    settle(&*store, succeeded(&lease, at(2)), at(2)).await;
+    assert!(leases(&*store, at(9_000), 10).await.is_empty(), "and not once more at its moment");
 }

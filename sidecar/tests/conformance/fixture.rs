@@ -83,6 +83,8 @@ pub fn event(now: Millis) -> Event {
         request_id: "req-1".to_owned(),
         traceparent: None,
         accepted_at: now,
+        deliver_at: None,
+        expires_at: None,
     }
 }
 

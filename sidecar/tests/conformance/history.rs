@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::clock::Millis;
-use hookgate_sidecar::model::{DeadReason, DeliveryId, EventId, Next, Status};
+use hookgate_sidecar::model::{DeadReason, DeliveryId, Event, EventId, Next, Status};
 use hookgate_sidecar::store::{
     Acceptance, BreakerSettings, Lease, Settled, Settlement, Store, StoreSettings,
 };
@@ -25,7 +25,7 @@ const WINDOW_MS: u64 = 20_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { keys: Vec<u8> },
+    Accept { keys: Vec<u8>, ahead_ms: u64 },
     Take { room: u16 },
     Settle { which: usize, next: NextStep },
     Maintain,
@@ -49,8 +49,9 @@ fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
         1 => Just(NextStep::Dead),
         1 => Just(NextStep::Returned),
     ];
+    let ahead_ms = prop_oneof![3 => Just(0), 1 => 0..9_000_u64];
     prop_oneof![
-        4 => proptest::collection::vec(0..6_u8, 0..4).prop_map(|keys| Step::Accept { keys }),
+        4 => (proptest::collection::vec(0..6_u8, 0..4), ahead_ms).prop_map(|(keys, ahead_ms)| Step::Accept { keys, ahead_ms }),
         5 => (1..6_u16).prop_map(|room| Step::Take { room }),
         5 => (any::<usize>(), next).prop_map(|(which, next)| Step::Settle { which, next }),
         1 => Just(Step::Maintain),
@@ -109,7 +110,7 @@ impl<S: Subject> History<S> {
 
     async fn walk(&mut self, step: Step) {
         match step {
-            Step::Accept { keys } => self.accept(&keys).await,
+            Step::Accept { keys, ahead_ms } => self.accept(&keys, ahead_ms).await,
             Step::Take { room } => self.take(room).await,
             Step::Settle { which, next } => self.settle(which, next).await,
             Step::Maintain => self.maintain().await,
@@ -125,10 +126,12 @@ impl<S: Subject> History<S> {
         assert_eq!(census.dead, count(|status| matches!(status, Status::Dead(_))), "dead");
     }
 
-    async fn accept(&mut self, keys: &[u8]) {
+    async fn accept(&mut self, keys: &[u8], ahead_ms: u64) {
         let names: Vec<String> = keys.iter().map(|key| format!("key {key}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let answer = self.store().accept(&[offer(event(self.now), &names)], self.now).await.unwrap()[0];
+        let due = Millis(self.now.0 + ahead_ms);
+        let event = Event { deliver_at: (ahead_ms > 0).then_some(due), ..event(self.now) };
+        let answer = self.store().accept(&[offer(event, &names)], self.now).await.unwrap()[0];
         let known =
             |key| self.keys.get(key).filter(|(_, until)| self.now < *until).map(|(first, _)| first.id);
         let first = keys.iter().find_map(known);
@@ -138,7 +141,7 @@ impl<S: Subject> History<S> {
             let until = Millis(self.now.0 + WINDOW_MS);
             self.keys.extend(keys.iter().map(|key| (*key, (answer, until))));
             self.events.push(answer.id);
-            let row = Row { status: Status::Pending, attempts: 0, step: 0, due: self.now, held: None };
+            let row = Row { status: Status::Pending, attempts: 0, step: 0, due, held: None };
             let deliveries = deliveries_of(&*self.store(), answer.id).await;
             self.rows.extend(deliveries.iter().map(|delivery| (delivery.id, row.clone())));
         }

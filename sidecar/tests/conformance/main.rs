@@ -35,6 +35,10 @@ macro_rules! conformance {
                 one_key_offered_at_once_by_many_is_accepted_once
                 every_byte_and_field_of_an_event_is_kept
                 an_accept_wakes_who_waits
+                a_scheduled_event_waits_for_its_moment
+                a_scheduled_event_is_overtaken_by_what_is_due
+                a_scheduled_event_wakes_who_would_sleep_through_it
+                a_scheduled_delivery_can_be_sent_at_once_by_hand
             );
             conformance!(@ $subject, taking:
                 a_lease_holds_all_that_an_attempt_needs

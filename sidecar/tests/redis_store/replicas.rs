@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use hookgate_sidecar::model::{DeliveryId, Endpoint, Next};
+use hookgate_sidecar::model::{DeliveryId, Endpoint, Event, Next};
 use hookgate_sidecar::store::redis::RedisStore;
 use hookgate_sidecar::store::{Settled, Settlement, Store, StoreSettings};
 
@@ -73,6 +73,12 @@ async fn what_one_process_accepts_wakes_another() {
     accept(&here, 1, at(1)).await;
     let lease = lease(&there, at(1)).await;
     assert_eq!(settle(&there, succeeded(&lease, at(1)), at(1)).await, Settled::Recorded);
+
+    hush(&there);
+    let scheduled = Event { deliver_at: Some(at(9_000)), ..event(at(1)) };
+    here.accept(&[offer(scheduled, &[])], at(1)).await.unwrap();
+    woken(&there, "another's scheduled event").await;
+    assert_eq!(take(&there, at(1), 10).await.next, Some(at(9_000)), "its very moment is known");
 }
 
 #[tokio::test]

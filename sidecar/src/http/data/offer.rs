@@ -37,6 +37,8 @@ pub(super) fn offer(
         request_id: arrival.stamp.request_id.clone(),
         traceparent: traceparent(&arrival.parts.headers),
         accepted_at: arrival.now,
+        deliver_at: None,
+        expires_at: None,
     };
     Offer { event: Arc::new(event), keys }
 }

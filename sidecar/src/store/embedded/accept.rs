@@ -74,15 +74,16 @@ fn admit(
         return Err(Trouble::PendingFull { pending: desk.pending, max_pending: desk.max_pending });
     }
     desk.pending = pending;
+    let due = event.due(now);
     let seq = write_event(desk.connection, event, deliveries)?;
     for slot in slots {
         let delivery = desk.mint.next(now, &event.tenant);
         let mut insert = desk.connection.prepare_cached(
             "INSERT INTO deliveries (id, event, endpoint, state, attempts, step, due, updated_at) \
-             VALUES (?1, ?2, ?3, 0, 0, 0, ?4, ?4)",
+             VALUES (?1, ?2, ?3, 0, 0, 0, ?4, ?5)",
         )?;
-        insert.execute(params![delivery.as_bytes(), seq, slot.0, moment(now)])?;
-        changes.effects.push(Effect::Push { slot, due: kept(now), delivery });
+        insert.execute(params![delivery.as_bytes(), seq, slot.0, moment(due), moment(now)])?;
+        changes.effects.push(Effect::Push { slot, due: kept(due), delivery });
     }
     let acceptance = Acceptance { id: event.id, deliveries, duplicate: false };
     for key in &offer.keys {
@@ -94,7 +95,7 @@ fn admit(
 fn write_event(connection: &Connection, event: &Event, deliveries: u32) -> Result<i64, Trouble> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, \
-         deliveries, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         deliveries, payload, deliver_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     Ok(insert.insert(params![
         event.id.as_bytes(),
@@ -107,6 +108,8 @@ fn write_event(connection: &Connection, event: &Event, deliveries: u32) -> Resul
         moment(event.accepted_at),
         deliveries,
         &*event.payload,
+        event.deliver_at.map(moment),
+        event.expires_at.map(moment),
     ])?)
 }
 

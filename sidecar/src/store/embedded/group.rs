@@ -210,6 +210,8 @@ mod tests {
             request_id: String::new(),
             traceparent: None,
             accepted_at: Millis(1),
+            deliver_at: None,
+            expires_at: None,
         };
         let (reply, answer) = oneshot::channel();
         let offers = vec![Offer { event: Arc::new(event), keys: Vec::new() }];

@@ -24,6 +24,12 @@ pub(super) fn read_moment(row: &Row<'_>, column: &str) -> Result<Millis, Trouble
     Ok(Millis(read_count(row, column)?))
 }
 
+/// A moment that may be absent.
+fn read_if_any(row: &Row<'_>, column: &str) -> Result<Option<Millis>, Trouble> {
+    let moment: Option<i64> = row.get(column)?;
+    Ok(moment.map(|moment| Millis(u64::try_from(moment).unwrap_or_default())))
+}
+
 pub(super) fn read_count(row: &Row<'_>, column: &str) -> Result<u64, Trouble> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default())
 }
@@ -110,8 +116,8 @@ fn outcome_of(number: i64) -> Option<Outcome> {
 }
 
 /// The columns that [`read_event`] reads.
-pub(super) const EVENT_COLUMNS: &str =
-    "id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, payload";
+pub(super) const EVENT_COLUMNS: &str = "id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, payload, \
+     deliver_at, expires_at";
 
 pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
     Ok(Event {
@@ -124,6 +130,8 @@ pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
         request_id: row.get("request_id")?,
         traceparent: row.get("traceparent")?,
         accepted_at: read_moment(row, "accepted_at")?,
+        deliver_at: read_if_any(row, "deliver_at")?,
+        expires_at: read_if_any(row, "expires_at")?,
     })
 }
 

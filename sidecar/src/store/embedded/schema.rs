@@ -11,7 +11,7 @@ use super::transaction::SYNCED;
 use crate::store::StoreFault;
 
 /// Each step takes the schema from version `n` to `n + 1`. Never changed once released; only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// `HKGT`: whose file it is (`PRAGMA application_id`).
 const APPLICATION: i32 = 0x484b_4754;
 /// How long another process may take to let go of the file, as at a restart.
@@ -95,6 +95,7 @@ fn migrate(connection: &Connection, name: &str, steps: &[&str]) -> Result<(), Tr
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::event_at;
     use super::*;
 
     fn refusal(location: Location) -> (String, StoreFault) {
@@ -163,6 +164,19 @@ mod tests {
         }
         let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
         assert_eq!(version.unwrap(), 2);
+    }
+
+    #[test]
+    fn an_event_of_the_first_schema_is_still_read() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection, "memory", &MIGRATIONS[..1]).unwrap();
+        let insert = "INSERT INTO events (id, tenant, event_type, content_type, request_id, accepted_at, deliveries, \
+                      payload) VALUES (x'000102030405060708090a0b0c0d0e0f', 't', 'a', 'text/plain', 'r', 7, 0, x'70')";
+        connection.execute_batch(insert).unwrap();
+        migrate(&connection, "memory", &MIGRATIONS).unwrap();
+        let event = event_at(&connection, 1).unwrap().unwrap();
+        assert_eq!((event.payload.as_ref(), event.accepted_at.0), (&b"p"[..], 7));
+        assert_eq!((event.deliver_at, event.expires_at), (None, None));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value};
 
 use super::fault::{broken, failed, full};
-use super::horizon::NOW;
 use super::keys::Shard;
 use super::link::Again;
 use super::record::{Damaged, Head};
@@ -74,8 +73,8 @@ impl Shared {
             match read_reply(reply, offers.len()).map_err(broken(OPERATION))? {
                 Reply::Accepted { pending, answers } => {
                     self.pending.set(shard, pending);
-                    if answers.iter().any(|answer| answer.deliveries > 0 && !answer.duplicate) {
-                        self.horizons.lower(shard, NOW);
+                    if let Some(due) = first_due(offers, &answers, now) {
+                        self.horizons.lower(shard, Some(due));
                     }
                     return Ok(answers);
                 }
@@ -134,6 +133,7 @@ impl Shared {
         let event = &offer.event;
         let head = Head::write(event).map_err(broken(OPERATION))?;
         call.arg(event.id.to_string()).arg(event.tenant.as_str()).arg(head).arg(event.payload.as_ref());
+        call.arg(event.due(now).0);
         call.arg(offer.keys.len());
         for key in &offer.keys {
             call.arg(key.as_str());
@@ -159,6 +159,15 @@ fn recipients<'a>(offer: &'a Offer, views: &'a Views) -> impl Iterator<Item = &'
     let endpoints = views.get(&offer.event.tenant).map_or(&[][..], |view| &view.endpoints);
     matching(endpoints.iter().map(AsRef::as_ref), &offer.event.event_type)
         .map(|endpoint| endpoint.id.as_str())
+}
+
+/// When the first of the deliveries that were made is due; by this call, or by the same one whose answer was lost.
+fn first_due(offers: &[&Offer], answers: &[Acceptance], now: Millis) -> Option<Millis> {
+    let made = offers
+        .iter()
+        .zip(answers)
+        .filter(|(offer, answer)| answer.deliveries > 0 && answer.id == offer.event.id);
+    made.map(|(offer, _)| offer.event.due(now)).min()
 }
 
 fn read_reply(reply: Vec<Value>, offers: usize) -> Result<Reply, Damaged> {

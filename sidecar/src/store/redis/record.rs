@@ -31,6 +31,10 @@ pub(super) struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     accepted_at: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deliver_at: Option<Millis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Millis>,
 }
 
 impl Head {
@@ -44,6 +48,8 @@ impl Head {
             request_id: event.request_id.clone(),
             traceparent: event.traceparent.clone(),
             accepted_at: event.accepted_at,
+            deliver_at: event.deliver_at,
+            expires_at: event.expires_at,
         })
     }
 
@@ -66,6 +72,8 @@ impl Head {
             request_id: self.request_id,
             traceparent: self.traceparent,
             accepted_at: self.accepted_at,
+            deliver_at: self.deliver_at,
+            expires_at: self.expires_at,
         }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) fn event() -> Event {
         request_id: "req-1".to_owned(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         accepted_at: TokioClock::START,
+        deliver_at: None,
+        expires_at: None,
     }
 }
 

@@ -1,7 +1,7 @@
 -- accept: events with their keys and deliveries, all or nothing.
 -- ARGV: now · room for deliveries · key window (ms) · channel, empty when nobody listens · origin · shard
 --       tenants, each (name, registry version) · offers, each
---       (event, tenant, head, payload, keys…, deliveries… as (delivery, endpoint)); every list after its length
+--       (event, tenant, head, payload, due, keys…, deliveries… as (delivery, endpoint)); every list after its length
 -- Answers {0, pending, {event, deliveries, duplicate, …}} · {1, tenant} when its registry moved on · {2} when full.
 local at = 0
 local function arg() at = at + 1; return ARGV[at] end
@@ -40,7 +40,8 @@ local function answer(event, deliveries, duplicate)
 end
 
 for _ = 1, tonumber(arg()) do
-  local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), keys = list(1), deliveries = list(2) }
+  local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), due = arg() }
+  offer.keys, offer.deliveries = list(1), list(2)
   for i, key in ipairs(offer.keys) do offer.keys[i] = P .. 'key:' .. offer.tenant .. ':' .. key end
   -- The same event once more is the same call once more: its first answer was lost on the way.
   local again = call('HGET', P .. offer.event, 'n')
@@ -59,18 +60,27 @@ end
 local pending = tonumber(call('HGET', SUMS, 'pending') or 0) + added
 if added > 0 and pending > room then return { 2 } end
 
-local joined, news = {}, false
+-- Gives an endpoint its turn, or a moment to wait for; once for each that is nearer than the last.
+local ahead, news = {}, false
+local function announce(endpoint, due)
+  if ahead[endpoint] and ahead[endpoint] <= due then return end
+  ahead[endpoint] = due
+  if due <= now then
+    news = join(endpoint) or news
+  else
+    news = call('ZADD', WAIT, 'LT', 'CH', due, endpoint) == 1 or news
+  end
+end
+
 for _, offer in ipairs(fresh) do
   local ids = {}
   for i = 1, #offer.deliveries, 2 do
     local delivery, endpoint = offer.deliveries[i], offer.deliveries[i + 1]
     ids[#ids + 1] = delivery
-    call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', now, 'u', now)
-    call('ZADD', queue_of(endpoint), now, delivery)
-    if not joined[endpoint] then
-      joined[endpoint] = true
-      news = join(endpoint) or news
-    end
+    call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', offer.due,
+      'u', now)
+    call('ZADD', queue_of(endpoint), offer.due, delivery)
+    announce(endpoint, tonumber(offer.due))
   end
   call('HSET', P .. offer.event, 't', offer.tenant, 'm', offer.head, 'p', offer.payload, 'd', table.concat(ids, ' '),
     'n', offer.count, 'k', offer.count)
