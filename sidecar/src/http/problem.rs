@@ -29,6 +29,8 @@ pub enum Problem {
         /// What is wrong with it.
         problem: String,
     },
+    /// The cursor is none that this listing gave.
+    BadCursor,
     /// The body broke off.
     IncompleteBody,
     /// The body took too long.
@@ -86,6 +88,7 @@ impl Problem {
             Self::InvalidField { .. } => {
                 kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "Invalid field")
             }
+            Self::BadCursor => kind(StatusCode::BAD_REQUEST, "bad_cursor", "Bad cursor"),
             Self::IncompleteBody => kind(StatusCode::BAD_REQUEST, "incomplete_body", "Incomplete body"),
             Self::SlowBody => kind(StatusCode::REQUEST_TIMEOUT, "slow_body", "Slow body"),
             Self::BodyTooLarge { .. } => {
@@ -112,6 +115,9 @@ impl Problem {
                 format!("The body is not the JSON that is expected here: line {line}, column {column}.")
             }
             Self::InvalidField { field, problem } => format!("{field}: {problem}."),
+            Self::BadCursor => {
+                "cursor: expected the next_cursor of a page of this listing, or none.".to_owned()
+            }
             Self::IncompleteBody => "The body ended before it was complete.".to_owned(),
             Self::SlowBody => "The body did not arrive in time.".to_owned(),
             Self::BodyTooLarge { limit } => format!("The body is larger than {limit} bytes."),
@@ -128,6 +134,15 @@ impl Problem {
             Self::StoreFull => "Too much is waiting to be delivered; try again later.".to_owned(),
             Self::Internal => "Something is wrong here; the log says more under this request id.".to_owned(),
         }
+    }
+
+    /// The one field or parameter that it is about.
+    fn field(&self) -> Option<&str> {
+        if let Self::InvalidField { field, .. } = self { Some(field) } else { self.cursor() }
+    }
+
+    fn cursor(&self) -> Option<&'static str> {
+        (*self == Self::BadCursor).then_some("cursor")
     }
 
     /// Headers beyond the content type.
@@ -172,14 +187,13 @@ impl IntoResponse for Problem {
 pub(super) fn render(mut response: Response, request_id: &str) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let Kind { status, code, title, .. } = problem.kind();
-    let field = if let Problem::InvalidField { field, .. } = &problem { Some(field.as_str()) } else { None };
     let document = Document {
         r#type: format!("urn:hookgate:problem:{code}"),
         title,
         status: status.as_u16(),
         code,
         detail: problem.detail(),
-        field,
+        field: problem.field(),
         request_id,
     };
     let body = serde_json::to_vec(&document).unwrap_or_default();
@@ -208,6 +222,7 @@ impl From<StoreError> for Problem {
                 tracing::debug!(error = %Chain(&error), "the store is full");
                 Self::StoreFull
             }
+            StoreFault::BadCursor => Self::BadCursor,
             StoreFault::Broken => {
                 tracing::error!(error = %Chain(&error), "the store failed");
                 Self::Internal

@@ -73,6 +73,9 @@ impl<'de> Deserialize<'de> for Tenant {
     }
 }
 
+/// The latest moment that an id can tell: 48 bits of milliseconds.
+const LAST_MILLI: u64 = (1 << 48) - 1;
+
 /// A `UUIDv7` whose last byte is the tenant's shard byte: sorts by time, tells its shard.
 fn fresh(now: Millis, entropy: u128, tenant: &Tenant) -> Uuid {
     let mut random = [0; 10];
@@ -92,6 +95,12 @@ macro_rules! id {
             #[must_use]
             pub fn fresh(now: Millis, entropy: u128, tenant: &Tenant) -> Self {
                 Self(fresh(now, entropy, tenant))
+            }
+
+            /// No id made at `moment` or later is less than this one, which nothing is called.
+            #[must_use]
+            pub fn least(moment: Millis) -> Self {
+                Self(uuid::Builder::from_unix_timestamp_millis(moment.0.min(LAST_MILLI), &[0; 10]).into_uuid())
             }
 
             /// The id as a store keeps it. Sorts as the id does.
@@ -210,7 +219,7 @@ mod tests {
         let tenant: Tenant = "acme".parse().unwrap();
         let early = DeliveryId::fresh(Millis(1), u128::MAX, &tenant);
         let late = DeliveryId::fresh(Millis(2), 0, &tenant);
-        assert!(early < late);
+        assert!(early < late && DeliveryId::least(Millis(2)) < late && early < DeliveryId::least(Millis(2)));
         assert_eq!(early.shard_byte(), tenant.shard_byte());
         assert_eq!(early.to_string().parse::<DeliveryId>(), Ok(early));
         assert_eq!(DeliveryId::from_bytes(*early.as_bytes()), early);

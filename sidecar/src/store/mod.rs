@@ -7,10 +7,12 @@
 
 pub mod breaker;
 pub mod embedded;
+mod filter;
 pub mod redis;
 mod settings;
 
 use std::fmt::Debug;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +20,12 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+pub use filter::{Between, DeliveryFilter, EventFilter};
 pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Signal,
-    Status, Tenant,
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Signal, Status, Tenant,
 };
 
 /// Why a store did not do what it was asked.
@@ -35,6 +37,8 @@ pub enum StoreFault {
     Full,
     /// A bug, a newer schema, or damaged data: trying again does not help.
     Broken,
+    /// The caller's cursor is none of this listing's: nothing was read.
+    BadCursor,
 }
 
 /// A verb that failed: which, on what, why. `Display` leaves the cause to `source()`; the log prints the chain.
@@ -227,19 +231,6 @@ pub struct Census {
     pub endpoints: Vec<Health>,
 }
 
-/// Which deliveries to list. Newest first; `None` in a field is no demand.
-#[derive(Debug, Clone, Default)]
-pub struct DeliveryFilter {
-    /// Of this tenant.
-    pub tenant: Option<Tenant>,
-    /// Of this event.
-    pub event: Option<EventId>,
-    /// To this endpoint.
-    pub endpoint: Option<EndpointId>,
-    /// In this state; `Dead` with any reason matches every dead one.
-    pub status: Option<Status>,
-}
-
 /// Where a listing goes on and how much of it is wanted.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -247,6 +238,18 @@ pub struct Page {
     pub cursor: Option<String>,
     /// 1–250.
     pub limit: u16,
+}
+
+/// A [`Page`] whose cursor no listing of this kind ever gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor is none of this listing's")]
+pub(crate) struct BadCursor;
+
+impl Page {
+    /// What the page comes after, read as this kind of listing writes it.
+    pub(crate) fn after<T: FromStr>(&self) -> Result<Option<T>, BadCursor> {
+        self.cursor.as_deref().map(|cursor| cursor.parse().ok().ok_or(BadCursor)).transpose()
+    }
 }
 
 /// A page of a listing.
@@ -273,7 +276,7 @@ pub enum Put {
 /// call done or not done.
 ///
 /// # Errors
-/// Every method fails with a [`StoreError`] that says whether to try again.
+/// Every method fails with a [`StoreError`] that says whether to try again; a listing also with `BadCursor`.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
     /// Atomically, each offer for itself and all of them together: a known key answers the first result; else the
@@ -319,12 +322,12 @@ pub trait Store: Debug + Send + Sync {
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError>;
 
     /// Events, newest first.
-    async fn events(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Event>, StoreError>;
+    async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listed<Event>, StoreError>;
 
     /// One delivery.
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
-    /// Deliveries, newest first.
+    /// Deliveries, newest first. A page whose filter fits few of very many rows may come back short, with a cursor.
     async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listed<Delivery>, StoreError>;
 
     /// A delivery's attempts, oldest first: the latest 100.
@@ -334,4 +337,8 @@ pub trait Store: Debug + Send + Sync {
     /// in an attempt stays as it is, and so does one whose endpoint is gone. `Ok(None)`: there is none. `Full` when
     /// it would be one more pending than `max_pending`.
     async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError>;
+
+    /// Forgets those of `ids` that are dead letters, attempts and all; an event goes with the last of its deliveries.
+    /// Answers how many. Idempotent.
+    async fn purge(&self, ids: &[DeliveryId]) -> Result<u64, StoreError>;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{Endpoint, Event};
-use hookgate_sidecar::store::{DeliveryFilter, Page, StoreFault, StoreSettings};
+use hookgate_sidecar::store::{DeliveryFilter, EventFilter, StoreFault, StoreSettings};
 
 use tokio::task::JoinSet;
 
@@ -189,7 +189,7 @@ pub async fn every_byte_and_field_of_an_event_is_kept(subject: &impl Subject) {
         assert_eq!(*lease.event, sent, "{what}, leased");
         settle(&*store, succeeded(&lease, at(7)), at(7)).await;
     }
-    let listed = store.events(None, &Page { cursor: None, limit: 10 }).await.unwrap();
+    let listed = store.events(&EventFilter::default(), &first(10)).await.unwrap();
     assert_eq!(listed.data.len(), 4, "listed");
 }
 

@@ -9,6 +9,7 @@
 
 mod accepting;
 mod durability;
+mod finding;
 mod fixture;
 mod history;
 mod ledger;
@@ -81,8 +82,13 @@ macro_rules! conformance {
                 events_are_paged_newest_first
                 deliveries_are_paged_by_every_filter
                 a_listing_is_stable_while_events_arrive
-                a_foreign_cursor_is_no_error
+                a_foreign_cursor_is_refused
                 retention_trims_what_is_finished_and_nothing_else
+            );
+            conformance!(@ $subject, finding:
+                deliveries_are_found_by_reason_type_and_time
+                events_are_found_by_type_and_time
+                a_purge_forgets_dead_letters_and_nothing_else
             );
             conformance!(@ $subject, history:
                 any_history_is_what_a_simple_model_makes_of_it

@@ -75,3 +75,61 @@ async fn metrics_can_be_switched_off() {
     let sidecar = Sidecar::with(&[("ENABLE_METRICS", "false")], "").await;
     sidecar.admin(Method::GET, "/metrics").send().await.problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn dead_letters_are_found_inspected_and_purged() {
+    let (sidecar, subscriber) = (Sidecar::start().await, Subscriber::start(&[410, 500]).await);
+    let retry = json!({"max_attempts": 1});
+    let endpoint = sidecar.endpoint(&json!({"url": subscriber.url, "retry": retry})).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let event = event(&sidecar).await;
+        ids.push(delivery(&sidecar, &event, "dead").await["id"].as_str().unwrap().to_owned());
+    }
+    let found = async |query: &str| {
+        let page = sidecar.admin(Method::GET, &format!("/v1/dead-letters?{query}")).send().await;
+        assert_eq!(page.status, 200, "{page:?}");
+        page.json["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .rev()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let table = [
+        ("", vec![&ids[0], &ids[1], &ids[2]]),
+        ("dead_reason=gone", vec![&ids[0]]),
+        ("dead_reason=exhausted&event_type=order.*", vec![&ids[1], &ids[2]]),
+        ("event_type=user.*", vec![]),
+        ("created_since=2020-01-01T00:00:00Z&updated_until=2200-01-01T00:00:00Z", ids.iter().collect()),
+        ("created_until=2020-01-01T00:00:00%2B01:00", vec![]),
+        ("updated_since=2200-01-01T00:00:00Z", vec![]),
+    ];
+    for (query, expected) in table {
+        assert_eq!(found(query).await.iter().collect::<Vec<_>>(), expected, "{query}");
+    }
+    let one = format!("/v1/dead-letters/{}", ids[0]);
+    let shown = sidecar.admin(Method::GET, &one).send().await;
+    assert_eq!((shown.status, &shown.json["attempts"][0]["status"]), (200, &json!(410)), "{shown:?}");
+    let everything = sidecar.admin(Method::DELETE, "/v1/dead-letters").send().await;
+    everything.problem(422, "invalid_field");
+    assert_eq!(sidecar.admin(Method::DELETE, &one).send().await.status, 204);
+    for gone in [Method::GET, Method::DELETE] {
+        sidecar.admin(gone, &one).send().await.problem(404, "not_found");
+    }
+    let mine = format!("/v1/dead-letters?endpoint_id={endpoint}");
+    let purged = sidecar.admin(Method::DELETE, &mine).send().await;
+    assert_eq!((purged.status, &purged.json), (200, &json!({"purged": 2, "more": false})), "{purged:?}");
+    assert!(found("").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_page_gave_is_refused() {
+    let sidecar = Sidecar::start().await;
+    for path in ["/v1/events", "/v1/deliveries", "/v1/dead-letters", "/v1/endpoints"] {
+        let answer = sidecar.admin(Method::GET, &format!("{path}?cursor=not%20one")).send().await;
+        assert!(answer.problem(400, "bad_cursor").starts_with("cursor: "), "{path}: {answer:?}");
+        assert_eq!(answer.json["field"], "cursor", "{path}");
+    }
+}

@@ -8,7 +8,7 @@ use super::AdminState;
 use super::extract::{Asked, Listing, Named, page};
 use super::view::{EventView, listed};
 use crate::model::EventId;
-use crate::store::Listed;
+use crate::store::{EventFilter, Listed};
 
 /// `GET /v1/events`: newest first, 200.
 pub(super) async fn list(
@@ -16,7 +16,7 @@ pub(super) async fn list(
     Asked(Listing { tenant, limit, cursor }): Asked<Listing>,
 ) -> Result<Answer<Listed<EventView>>, Problem> {
     let page = page(limit, cursor)?;
-    Ok(listed(state.shared.store.events(tenant.as_ref(), &page).await?))
+    Ok(listed(state.shared.store.events(&EventFilter::of(tenant), &page).await?))
 }
 
 /// `GET /v1/events/{id}`: 200 with its payload.

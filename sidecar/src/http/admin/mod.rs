@@ -3,12 +3,14 @@
 //! The API wants the key when there is one; without one the listener is on loopback, and only this machine's own
 //! clients are served. Health and metrics are open: they tell nothing of anybody.
 
+mod dead_letters;
 mod deliveries;
 mod endpoints;
 mod events;
 mod extract;
 mod health;
 mod view;
+mod which;
 
 use std::sync::Arc;
 
@@ -74,7 +76,8 @@ fn api() -> Router<AdminState> {
         .route("/v1/deliveries", get(d::list))
         .route("/v1/deliveries/{id}", get(d::show))
         .route("/v1/deliveries/{id}/retry", post(d::retry))
-        .route("/v1/dead-letters", get(d::dead_letters))
+        .route("/v1/dead-letters", get(dead_letters::list).delete(dead_letters::purge))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::remove))
 }
 
 /// Keeps out whoever may not use the API.

@@ -3,23 +3,12 @@
 
 use serde::Serialize;
 
-use super::super::time::rfc3339;
-use crate::clock::Millis;
+use super::super::time::Moment;
 use crate::model::{
     Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType, Failure,
     Glob, Outcome, Retry, Secret, Status, Tenant,
 };
 use crate::store::Listed;
-
-/// A moment, RFC 3339.
-#[derive(Debug)]
-pub(super) struct Moment(Millis);
-
-impl Serialize for Moment {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&rfc3339(self.0))
-    }
-}
 
 /// An endpoint.
 #[derive(Debug, Serialize)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use crate::store::{StoreError, StoreFault};
+use crate::store::{BadCursor, StoreError, StoreFault};
 
 /// Why a verb was not done. Cheap to clone: one failed commit is the answer to many.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,6 +46,9 @@ pub(super) enum Trouble {
         /// Whether that may pass.
         fault: StoreFault,
     },
+    /// A page after nothing that this store listed.
+    #[error(transparent)]
+    BadCursor(#[from] BadCursor),
     /// The thread could not be started.
     #[error("no thread for the store: {0}")]
     NoThread(#[source] Arc<std::io::Error>),
@@ -61,6 +64,7 @@ impl Trouble {
             Self::Sqlite(error) => fault_of(error),
             Self::PendingFull { .. } | Self::MemoryFull { .. } => StoreFault::Full,
             Self::Unusable { fault, .. } => *fault,
+            Self::BadCursor(_) => StoreFault::BadCursor,
             Self::Unreadable { .. } | Self::NoThread(_) | Self::Gone => StoreFault::Broken,
         }
     }

@@ -40,8 +40,7 @@ use self::fault::Trouble;
 use self::group::Write;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settlement, Settling,
-    Store, StoreError, StoreSettings, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement, Settling, Store, StoreError, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
@@ -188,7 +187,7 @@ impl Store for Embedded {
 
     async fn endpoints(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Endpoint>, StoreError> {
         let (tenant, page) = (tenant.cloned(), page.clone());
-        self.call("endpoints", move |owner| Ok(owner.registry.page(tenant.as_ref(), &page))).await
+        self.call("endpoints", move |owner| owner.registry.page(tenant.as_ref(), &page)).await
     }
 
     async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError> {
@@ -207,9 +206,9 @@ impl Store for Embedded {
         self.call("event", move |owner| read::event(&owner.connection, id)).await
     }
 
-    async fn events(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Event>, StoreError> {
-        let (tenant, page) = (tenant.cloned(), page.clone());
-        self.call("events", move |owner| read::events(&owner.connection, tenant.as_ref(), &page)).await
+    async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listed<Event>, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.call("events", move |owner| read::events(&owner.connection, &filter, &page)).await
     }
 
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
@@ -230,5 +229,10 @@ impl Store for Embedded {
     async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError> {
         let id = *id;
         self.call("retry", move |owner| owner.retry(id, now)).await
+    }
+
+    async fn purge(&self, ids: &[DeliveryId]) -> Result<u64, StoreError> {
+        let ids = ids.to_vec();
+        self.call("purge", move |owner| owner.purge(&ids)).await
     }
 }

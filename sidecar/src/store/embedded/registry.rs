@@ -67,8 +67,8 @@ impl Registry {
     }
 
     /// A page by id.
-    pub(super) fn page(&self, tenant: Option<&Tenant>, page: &Page) -> Listed<Endpoint> {
-        let after = page.cursor.as_deref().and_then(|cursor| cursor.parse::<EndpointId>().ok());
+    pub(super) fn page(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Endpoint>, Trouble> {
+        let after = page.after::<EndpointId>()?;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let limit = usize::from(page.limit.max(1));
         let entries = self.by_id.range((from, Bound::Unbounded)).map(|(_, entry)| entry);
@@ -77,7 +77,7 @@ impl Registry {
             mine.by_ref().take(limit).map(|entry| Endpoint::clone(&entry.endpoint)).collect();
         let more = mine.next().is_some();
         let next_cursor = data.last().filter(|_| more).map(|endpoint| endpoint.id.to_string());
-        Listed { data, next_cursor }
+        Ok(Listed { data, next_cursor })
     }
 
     /// Whether `put` may write `endpoint` as things are.

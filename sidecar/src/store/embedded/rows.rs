@@ -6,6 +6,7 @@ use rusqlite::Row;
 use super::fault::Trouble;
 use crate::clock::Millis;
 use crate::model::{Attempt, DeadReason, Delivery, DeliveryId, Event, EventId, Failure, Outcome, Status};
+use crate::store::DeliveryFilter;
 
 /// The latest moment that can be kept.
 const LAST: u64 = i64::MAX.unsigned_abs();
@@ -67,14 +68,18 @@ pub(super) const fn state(status: Status) -> i64 {
     }
 }
 
-/// Every state there is, and those that a listing of `status` asks for: `Dead` with any reason is all of the dead.
-pub(super) const fn states(status: Option<Status>) -> &'static [i64] {
-    match status {
-        None => &[0, 1, 2, 3, 4],
-        Some(Status::Pending) => &[0],
-        Some(Status::Delivered) => &[1],
-        Some(Status::Dead(_)) => &[2, 3, 4],
-    }
+/// Every status there is.
+const STATUSES: [Status; 5] = [
+    Status::Pending,
+    Status::Delivered,
+    Status::Dead(DeadReason::Exhausted),
+    Status::Dead(DeadReason::Gone),
+    Status::Dead(DeadReason::EndpointDeleted),
+];
+
+/// The states that a filter admits.
+pub(super) fn states(filter: &DeliveryFilter) -> impl Iterator<Item = i64> {
+    STATUSES.into_iter().filter(|status| filter.admits(*status)).map(state)
 }
 
 pub(super) fn read_status(row: &Row<'_>) -> Result<Status, Trouble> {

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::changes::Sums;
 use super::fault::Trouble;
 use super::rows::{moment, read_delivery_id, read_status, state};
 use super::schedule::Slot;
 use crate::clock::Millis;
-use crate::model::{DeadReason, Status};
+use crate::model::{DeadReason, DeliveryId, Status};
 use crate::store::StoreSettings;
 
 /// Most rows of each kind that one batch forgets: some milliseconds.
@@ -66,27 +66,63 @@ fn trim_deliveries(connection: &Connection, until: Millis) -> Result<(usize, Sum
     let mut old = connection.prepare_cached(
         "SELECT id, event, state FROM deliveries WHERE state > 0 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?2",
     )?;
-    let (mut sums, mut events, mut deliveries) = (Sums::default(), BTreeSet::new(), Vec::new());
+    let mut over = Over::default();
     let mut rows = old.query(params![moment(until), BATCH])?;
     while let Some(row) = rows.next()? {
-        sums.count(read_status(row)?, -1);
-        events.insert(row.get::<_, i64>("event")?);
-        deliveries.push(read_delivery_id(row, "id")?);
+        over.note(row)?;
     }
-    for delivery in &deliveries {
-        connection
-            .prepare_cached("DELETE FROM attempts WHERE delivery = ?1")?
-            .execute([delivery.as_bytes()])?;
-        connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([delivery.as_bytes()])?;
+    let (deliveries, events) = over.forget(connection)?;
+    Ok((deliveries.saturating_add(events), over.sums))
+}
+
+/// Forgets those of `ids` that are dead letters; answers how many, and what it did to the sums.
+pub(super) fn purge(connection: &Connection, ids: &[DeliveryId]) -> Result<(u64, Sums), Trouble> {
+    let mut over = Over::default();
+    for id in ids {
+        let mut dead = connection
+            .prepare_cached("SELECT id, event, state FROM deliveries WHERE id = ?1 AND state > ?2")?;
+        let mut rows = dead.query(params![id.as_bytes(), state(Status::Delivered)])?;
+        if let Some(row) = rows.next()? {
+            over.note(row)?;
+        }
     }
-    let mut forgotten = deliveries.len();
-    for event in events {
-        let mut delete = connection.prepare_cached(
-            "DELETE FROM events WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)",
-        )?;
-        forgotten = forgotten.saturating_add(delete.execute([event])?);
+    let (deliveries, _events) = over.forget(connection)?;
+    Ok((u64::try_from(deliveries).unwrap_or(u64::MAX), over.sums))
+}
+
+/// Finished deliveries that are to be forgotten.
+#[derive(Debug, Default)]
+struct Over {
+    deliveries: BTreeSet<DeliveryId>,
+    events: BTreeSet<i64>,
+    sums: Sums,
+}
+
+impl Over {
+    fn note(&mut self, row: &Row<'_>) -> Result<(), Trouble> {
+        if self.deliveries.insert(read_delivery_id(row, "id")?) {
+            self.events.insert(row.get("event")?);
+            self.sums.count(read_status(row)?, -1);
+        }
+        Ok(())
     }
-    Ok((forgotten, sums))
+
+    /// Forgets them with their attempts, and the events that they were the last of; answers how many of each.
+    fn forget(&self, connection: &Connection) -> Result<(usize, usize), Trouble> {
+        for delivery in &self.deliveries {
+            let id = [delivery.as_bytes()];
+            connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?1")?.execute(id)?;
+            connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute(id)?;
+        }
+        let mut events = 0_usize;
+        for event in &self.events {
+            let mut delete = connection.prepare_cached(
+                "DELETE FROM events WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)",
+            )?;
+            events = events.saturating_add(delete.execute([event])?);
+        }
+        Ok((self.deliveries.len(), events))
+    }
 }
 
 /// Makes dead letters of up to `most` pending deliveries of a deleted endpoint; answers how many.

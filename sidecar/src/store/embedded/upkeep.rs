@@ -8,7 +8,7 @@ use super::owner::Owner;
 use super::registry;
 use super::schedule::{Rules, Slot};
 use super::settle::{Hand, retry};
-use super::trim::{BATCH, Horizon, bury, trim};
+use super::trim::{BATCH, Horizon, bury, purge, trim};
 use crate::clock::Millis;
 use crate::model::{DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Status};
 use crate::store::{Census, Health, Maintained, Put};
@@ -79,6 +79,14 @@ impl Owner {
             let (connection, registry, schedule) = (&owner.connection, &owner.registry, &owner.schedule);
             let max_pending = owner.settings.max_pending;
             retry(Hand { connection, registry, schedule, max_pending }, id, now)
+        })
+    }
+
+    /// Forgets those of `ids` that are dead letters.
+    pub(super) fn purge(&mut self, ids: &[DeliveryId]) -> Result<u64, Trouble> {
+        self.change(Millis(0), |owner| {
+            let (purged, sums) = purge(&owner.connection, ids)?;
+            Ok((purged, Changes { sums, ..Changes::default() }))
         })
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use super::super::{StoreError, StoreFault};
+use super::super::{BadCursor, StoreError, StoreFault};
 
 /// Names the verb that failed, and judges.
 pub(super) fn failed(operation: &'static str) -> impl Fn(RedisError) -> StoreError {
@@ -21,6 +21,11 @@ pub(super) fn broken<E: Into<Box<dyn Error + Send + Sync>>>(
 /// No room, by our own limit.
 pub(super) const fn full(operation: &'static str) -> StoreError {
     StoreError { operation, fault: StoreFault::Full, source: None }
+}
+
+/// A page after nothing that this store listed.
+pub(super) fn bad_cursor(operation: &'static str) -> impl Fn(BadCursor) -> StoreError {
+    move |bad| StoreError { operation, fault: StoreFault::BadCursor, source: Some(Box::new(bad)) }
 }
 
 /// Whether and how to go on. What is unknown is broken: it must be looked at.

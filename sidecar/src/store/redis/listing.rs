@@ -10,11 +10,11 @@ use std::str::FromStr;
 
 use redis::pipe;
 
-use super::fault::failed;
+use super::fault::{bad_cursor, failed};
 use super::keys::Shard;
 use super::{Shared, StoreError};
 use crate::model::{Delivery, DeliveryId, Event, EventId, InvalidId, Status, Tenant};
-use crate::store::{DeliveryFilter, Listed, Page};
+use crate::store::{DeliveryFilter, EventFilter, Listed, Page};
 
 /// Rows looked at for one page, at most about this many.
 const LOOKS: usize = 5_000;
@@ -49,31 +49,33 @@ impl FromStr for Candidate {
 impl Shared {
     pub(super) async fn events(
         &self,
-        tenant: Option<&Tenant>,
+        filter: &EventFilter,
         page: &Page,
     ) -> Result<Listed<Event>, StoreError> {
         const OPERATION: &str = "events";
         self.open(OPERATION).await?;
-        let scope = scope(tenant);
-        let (mut cursor, mut data, mut looks) = (page.cursor.clone(), Vec::new(), 0);
+        let (scope, ids) = (scope(filter.tenant.as_ref()), filter.accepted.of_ids());
+        let after = page.after::<EventId>().map_err(bad_cursor(OPERATION))?;
+        let mut range = Range::of(ids.since.map(EventId::least), ids.until.map(EventId::least));
+        range.after(after);
+        let (limit, mut data, mut looks) = (usize::from(page.limit), Vec::new(), 0);
         loop {
-            let before = Bound::before(cursor.as_deref());
-            let ids = self.newest::<EventId>(OPERATION, "events", &scope, &before, CHUNK).await?;
+            let ids = self.newest::<EventId>(OPERATION, "events", &scope, &range, CHUNK).await?;
             looks += ids.len();
             let last = ids.len() < CHUNK;
             let heads = self.read_heads(OPERATION, &ids).await?;
-            let wanted = ids.iter().zip(heads).filter_map(|(id, head)| {
-                head.filter(|head| tenant.is_none_or(|tenant| head.tenant() == tenant)).map(|_| *id)
+            let wanted = ids.iter().zip(heads).filter(|(_, head)| {
+                head.as_ref().is_some_and(|h| filter.admits(h.tenant(), h.event_type(), h.accepted_at()))
             });
-            data.extend(wanted);
-            cursor = ids.last().map(EventId::to_string);
-            if last || data.len() > page.limit.into() || looks >= LOOKS {
-                let more = data.len() > page.limit.into();
-                data.truncate(page.limit.into());
+            data.extend(wanted.map(|(id, _)| *id));
+            range.after(ids.last());
+            if last || data.len() > limit || looks >= LOOKS {
+                let more = data.len() > limit;
+                data.truncate(limit);
                 let next_cursor = match (more, last) {
                     (true, _) => data.last().map(EventId::to_string),
                     (false, true) => None,
-                    (false, false) => cursor,
+                    (false, false) => ids.last().map(EventId::to_string),
                 };
                 return Ok(Listed { data: self.read_events(OPERATION, &data).await?, next_cursor });
             }
@@ -88,13 +90,14 @@ impl Shared {
         const OPERATION: &str = "deliveries";
         self.open(OPERATION).await?;
         let limit = usize::from(page.limit);
-        let (mut cursor, mut data, mut looks) = (page.cursor.clone(), Vec::new(), 0);
+        let mut after = page.after::<Candidate>().map_err(bad_cursor(OPERATION))?;
+        let (mut data, mut looks) = (Vec::new(), 0);
         loop {
-            let (candidates, last) = self.candidates(OPERATION, filter, cursor.as_deref()).await?;
+            let (candidates, last) = self.candidates(OPERATION, filter, after).await?;
             for chunk in candidates.chunks(CHUNK) {
                 looks += chunk.len();
                 data.extend(self.fitting(OPERATION, filter, chunk).await?);
-                cursor = chunk.last().map(Candidate::to_string);
+                after = chunk.last().copied().or(after);
                 if data.len() > limit {
                     data.truncate(limit);
                     let next_cursor = data.last().map(mark);
@@ -102,33 +105,34 @@ impl Shared {
                 }
             }
             if last || looks >= LOOKS {
-                return Ok(Listed { data, next_cursor: cursor.filter(|_| !last) });
+                let next_cursor = after.filter(|_| !last).map(|after| after.to_string());
+                return Ok(Listed { data, next_cursor });
             }
         }
     }
 
-    /// The next rows after a cursor that may fit, and whether they are the last.
+    /// The next rows after one that may fit, and whether they are the last.
     async fn candidates(
         &self,
         operation: &'static str,
         filter: &DeliveryFilter,
-        cursor: Option<&str>,
+        after: Option<Candidate>,
     ) -> Result<(Vec<Candidate>, bool), StoreError> {
-        let scope = scope(filter.tenant.as_ref());
-        if let (Some(Status::Dead(_)), None) = (filter.status, filter.event) {
-            let dead = self.newest(operation, "dead", &scope, &Bound::before(cursor), CHUNK).await?;
+        let (scope, ids) = (scope(filter.tenant.as_ref()), filter.created.of_ids());
+        let mut range = Range::of(ids.since.map(EventId::least), ids.until.map(EventId::least));
+        if only_dead(filter) && filter.event.is_none() {
+            range.after(after);
+            let dead = self.newest(operation, "dead", &scope, &range, CHUNK).await?;
             let last = dead.len() < CHUNK;
             return Ok((dead, last));
         }
-        let from =
-            Bound::from(cursor.map(|cursor| cursor.split_once('.').map_or(cursor, |(event, _)| event)));
+        range.from(after.map(|after| after.event));
         let events = match filter.event {
             Some(event) => vec![event],
-            None => self.newest(operation, "events", &scope, &from, EVENTS).await?,
+            None => self.newest(operation, "events", &scope, &range, EVENTS).await?,
         };
         let last = filter.event.is_some() || events.len() < EVENTS;
         let deliveries = self.deliveries_of(operation, &events).await?;
-        let after = cursor.and_then(|cursor| cursor.parse::<Candidate>().ok());
         let rows = events.iter().zip(deliveries);
         let rows = rows.flat_map(|(event, ids)| ids.into_iter().map(|id| Candidate { event: *event, id }));
         Ok((rows.filter(|row| after.is_none_or(|after| *row < after)).collect(), last))
@@ -166,7 +170,7 @@ impl Shared {
         records.retain(|record| {
             filter.event.is_none_or(|event| event == record.event)
                 && filter.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.endpoint)
-                && filter.status.is_none_or(|status| same_state(status, record.status))
+                && filter.admits(record.status)
         });
         let mut events: Vec<EventId> = records.iter().map(|record| record.event).collect();
         events.dedup();
@@ -174,8 +178,7 @@ impl Shared {
         let heads: HashMap<EventId, _> = events.into_iter().zip(heads).collect();
         let fits = records.into_iter().filter_map(|record| {
             let head = heads.get(&record.event)?.as_ref()?;
-            let wanted = filter.tenant.as_ref().is_none_or(|tenant| tenant == head.tenant());
-            wanted.then(|| record.into_delivery(head))
+            Some(record.into_delivery(head)).filter(|delivery| filter.fits(delivery))
         });
         Ok(fits.collect())
     }
@@ -186,12 +189,12 @@ impl Shared {
         operation: &'static str,
         index: &str,
         scope: &[Shard],
-        bound: &Bound,
+        range: &Range,
         count: usize,
     ) -> Result<Vec<T>, StoreError> {
         let mut commands = pipe();
         for shard in scope {
-            commands.cmd("ZRANGE").arg(self.keys.of(*shard, index)).arg(&bound.0).arg("-");
+            commands.cmd("ZRANGE").arg(self.keys.of(*shard, index)).arg(&range.most).arg(&range.least);
             commands.arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(count);
         }
         let ids: Vec<Vec<String>> = self.link.query(&commands).await.map_err(failed(operation))?;
@@ -202,18 +205,33 @@ impl Shared {
     }
 }
 
-/// Where a walk of an index begins, as Redis writes it.
-struct Bound(String);
+/// The part of an index that a walk has before it, as Redis writes it: from the newest down.
+struct Range {
+    most: String,
+    least: String,
+}
 
-impl Bound {
-    /// Just after this id, or at the newest.
-    fn before(id: Option<&str>) -> Self {
-        Self(id.map_or_else(|| "+".to_owned(), |id| format!("({id}")))
+impl Range {
+    /// Between two ids, or all of it. Rows that begin with an event's id sort as their events do.
+    fn of(since: Option<EventId>, until: Option<EventId>) -> Self {
+        Self {
+            most: until.map_or_else(|| "+".to_owned(), |until| format!("({until}")),
+            least: since.map_or_else(|| "-".to_owned(), |since| format!("[{since}")),
+        }
     }
 
-    /// At this id, or at the newest.
-    fn from(id: Option<&str>) -> Self {
-        Self(id.map_or_else(|| "+".to_owned(), |id| format!("[{id}")))
+    /// What comes after this row.
+    fn after(&mut self, row: Option<impl Display>) {
+        if let Some(row) = row {
+            self.most = format!("({row}");
+        }
+    }
+
+    /// This row and what comes after it.
+    fn from(&mut self, row: Option<impl Display>) {
+        if let Some(row) = row {
+            self.most = format!("[{row}");
+        }
     }
 }
 
@@ -227,7 +245,7 @@ fn mark(delivery: &Delivery) -> String {
     Candidate { event: delivery.event_id, id: delivery.id }.to_string()
 }
 
-/// `Dead` with any reason is every dead one.
-fn same_state(wanted: Status, status: Status) -> bool {
-    wanted == status || matches!((wanted, status), (Status::Dead(_), Status::Dead(_)))
+/// Whether no delivery fits that is not dead.
+fn only_dead(filter: &DeliveryFilter) -> bool {
+    ![Status::Pending, Status::Delivered].into_iter().any(|status| filter.admits(status))
 }

@@ -30,6 +30,7 @@ mod listener;
 mod listing;
 mod maintain;
 mod owners;
+mod purge;
 mod record;
 mod registry;
 mod scripts;
@@ -56,8 +57,7 @@ use self::owners::Others;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, Listed, Maintained, Offer, Page, Put, Settlement, Settling,
-    Store, StoreError, StoreFault, StoreSettings, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement, Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
@@ -222,8 +222,8 @@ impl Store for RedisStore {
         self.shared.event(id).await
     }
 
-    async fn events(&self, tenant: Option<&Tenant>, page: &Page) -> Result<Listed<Event>, StoreError> {
-        self.shared.events(tenant, page).await
+    async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listed<Event>, StoreError> {
+        self.shared.events(filter, page).await
     }
 
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
@@ -240,5 +240,9 @@ impl Store for RedisStore {
 
     async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError> {
         self.shared.retry(id, now).await
+    }
+
+    async fn purge(&self, ids: &[DeliveryId]) -> Result<u64, StoreError> {
+        self.shared.purge(ids).await
     }
 }

@@ -61,6 +61,14 @@ impl Head {
         &self.tenant
     }
 
+    pub(super) const fn event_type(&self) -> &EventType {
+        &self.event_type
+    }
+
+    pub(super) const fn accepted_at(&self) -> Millis {
+        self.accepted_at
+    }
+
     pub(super) fn into_event(self, id: EventId, payload: Vec<u8>) -> Event {
         Event {
             id,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::pipe;
 
-use super::fault::{broken, failed};
+use super::fault::{bad_cursor, broken, failed};
 use super::keys::{SHARDS, Shard};
 use super::link::Again;
 use super::record::read_endpoint;
@@ -307,6 +307,7 @@ impl Shared {
     ) -> Result<Listed<Endpoint>, StoreError> {
         const OPERATION: &str = "endpoints";
         self.open(OPERATION).await?;
+        let after = page.after::<EndpointId>().map_err(bad_cursor(OPERATION))?;
         let tenants = match tenant {
             Some(tenant) => vec![tenant.clone()],
             None => self.registry.known(),
@@ -316,8 +317,8 @@ impl Shared {
             all.extend(self.refresh(OPERATION, tenant).await?.endpoints.iter().map(Arc::clone));
         }
         all.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        let after = page.cursor.as_deref().unwrap_or_default();
-        let mut rest = all.into_iter().filter(|endpoint| endpoint.id.as_str() > after);
+        let mut rest =
+            all.into_iter().filter(|endpoint| after.as_ref().is_none_or(|after| endpoint.id > *after));
         let data: Vec<Endpoint> =
             rest.by_ref().take(page.limit.into()).map(|endpoint| Endpoint::clone(&endpoint)).collect();
         let more = rest.next().is_some();

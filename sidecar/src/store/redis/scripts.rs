@@ -32,4 +32,5 @@ scripts! {
     MAINTAIN: MAKES_ROOM, "lua/maintain.lua";
     DELETE: MAKES_ROOM, "lua/delete.lua";
     RETRY: MAKES_ROOM, "lua/retry.lua";
+    PURGE: MAKES_ROOM, "lua/purge.lua";
 }

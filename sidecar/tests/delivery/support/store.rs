@@ -10,8 +10,7 @@ use hookgate_sidecar::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Next, Tenant,
 };
 use hookgate_sidecar::store::{
-    Acceptance, Ask, Census, DeliveryFilter, Lease, Listed, Maintained, Offer, Page, Put, Report, Settled,
-    Settlement, Settling, Store, StoreError, StoreFault, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put, Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -164,7 +163,7 @@ impl Store for FakeStore {
         not_here("event")
     }
 
-    async fn events(&self, _: Option<&Tenant>, _: &Page) -> Result<Listed<Event>, StoreError> {
+    async fn events(&self, _: &EventFilter, _: &Page) -> Result<Listed<Event>, StoreError> {
         not_here("events")
     }
 
@@ -182,5 +181,9 @@ impl Store for FakeStore {
 
     async fn retry(&self, _: &DeliveryId, _: Millis) -> Result<Option<Delivery>, StoreError> {
         not_here("retry")
+    }
+
+    async fn purge(&self, _: &[DeliveryId]) -> Result<u64, StoreError> {
+        not_here("purge")
     }
 }

@@ -92,6 +92,23 @@ local function bury(endpoint, now, limit)
   return #waiting / 2
 end
 
+-- Answers how many rows are gone.
+local function forget_event(event)
+  call('ZREM', EVENTS, event)
+  return call('DEL', P .. event)
+end
+
+-- A finished delivery with its attempts; an event goes with the last of its deliveries. Answers how many rows are gone.
+local function forget_delivery(delivery)
+  local d = call('HMGET', P .. delivery, 'e', 's')
+  if not d[1] then return 0 end
+  if d[2] ~= 'delivered' then call('ZREM', DEAD, dead_letter(d[1], delivery)) end
+  call('HINCRBY', SUMS, d[2] == 'delivered' and 'delivered' or 'dead', -1)
+  call('DEL', P .. delivery, P .. 'try:' .. delivery)
+  local last = call('EXISTS', P .. d[1]) == 1 and call('HINCRBY', P .. d[1], 'k', -1) <= 0
+  return 1 + (last and forget_event(d[1]) or 0)
+end
+
 -- When there may be something to lease: 0 for at once, -1 for never by itself, else the moment (ms), as a string.
 local function horizon()
   if call('ZCARD', TURN) > 0 then return '0' end

@@ -4,21 +4,6 @@
 local now, before, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local trimmed = 0
 
-local function forget_event(event)
-  trimmed = trimmed + call('DEL', P .. event)
-  call('ZREM', EVENTS, event)
-end
-
-local function forget_delivery(delivery)
-  local d = call('HMGET', P .. delivery, 'e', 's')
-  if not d[1] then return end
-  trimmed = trimmed + 1
-  if d[2] ~= 'delivered' then call('ZREM', DEAD, dead_letter(d[1], delivery)) end
-  call('HINCRBY', SUMS, d[2] == 'delivered' and 'delivered' or 'dead', -1)
-  call('DEL', P .. delivery, P .. 'try:' .. delivery)
-  if call('EXISTS', P .. d[1]) == 1 and call('HINCRBY', P .. d[1], 'k', -1) <= 0 then forget_event(d[1]) end
-end
-
 local reclaimed = reclaim(now, limit)
 local buried = 0
 for _, endpoint in ipairs(call('SRANDMEMBER', GONE, 1)) do buried = bury(endpoint, now, limit) end
@@ -29,7 +14,7 @@ local old = {}
 if before >= 0 then old = call('ZRANGE', FINISHED, '-inf', before, 'BYSCORE', 'LIMIT', 0, limit) end
 for _, id in ipairs(old) do
   call('ZREM', FINISHED, id)
-  if string.sub(id, 1, 4) == 'evt_' then forget_event(id) else forget_delivery(id) end
+  if string.sub(id, 1, 4) == 'evt_' then trimmed = trimmed + forget_event(id) else trimmed = trimmed + forget_delivery(id) end
 end
 
 local more = (reclaimed == limit or buried == limit or #old == limit) and 1 or 0
