@@ -205,8 +205,12 @@ impl Base {
     fn pool(&self, config: &Config) -> Result<Pool, ServeError> {
         let egress = Arc::new(Egress::new(self.egress.clone(), [])?);
         let transport = Arc::new(HttpTransport::new(egress, Arc::clone(&self.clock))?);
-        let settings =
-            PoolSettings { workers: config.workers(), drain: pool_drain(config), ..PoolSettings::default() };
+        let settings = PoolSettings {
+            workers: config.workers(),
+            drain: pool_drain(config),
+            longest_hold: Duration::from_secs(config.longest_hold_s.get().into()),
+            ..PoolSettings::default()
+        };
         let [seed, _] = halves(entropy::system());
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         Ok(Pool::new(store, clock, transport, self.metrics.clone(), settings, seed))

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Config, ConfigError, Surroundings};
 use crate::clock::Millis;
 use crate::delivery::egress::{OwnListeners, check_url};
-use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
+use crate::model::{BreakerRules, Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
 use crate::registry;
 
 /// One `[[endpoints]]` of the file. `Debug` shows which one it is and no more.
@@ -43,6 +43,9 @@ pub struct DeclaredEndpoint {
     /// When failed attempts are tried again.
     #[serde(default)]
     pub retry: Retry,
+    /// When it is left alone, where it differs from `breaker_…`.
+    #[serde(default)]
+    pub breaker: BreakerRules,
     /// Whether it gets new events; default true.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -122,6 +125,7 @@ impl DeclaredEndpoint {
             rate_limit: self.rate_limit,
             timeout_ms: self.timeout_ms,
             retry: self.retry,
+            breaker: self.breaker,
             enabled: self.enabled,
             declared: true,
             description: self.description.clone(),

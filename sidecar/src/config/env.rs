@@ -95,7 +95,11 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::MAX_PENDING, &mut config.max_pending)?;
     around.set(&key::MEMORY_BYTES, &mut config.memory_bytes)?;
     around.set(&key::BREAKER_FAILURES, &mut config.breaker_failures)?;
+    around.set(&key::BREAKER_FAILURE_PERCENT, &mut config.breaker_failure_percent)?;
+    around.set(&key::BREAKER_MIN_ATTEMPTS, &mut config.breaker_min_attempts)?;
     around.set(&key::BREAKER_OPEN_MS, &mut config.breaker_open_ms)?;
+    around.set(&key::BREAKER_MAX_OPEN_MS, &mut config.breaker_max_open_ms)?;
+    around.set(&key::LONGEST_HOLD_S, &mut config.longest_hold_s)?;
     around.set(&key::LOG, &mut config.log)?;
     around.set(&key::ENABLE_METRICS, &mut config.enable_metrics)
 }

@@ -76,8 +76,16 @@ keys! {
         "What the memory store may take, bytes; at it 503 [268435456]";
     BREAKER_FAILURES = "breaker_failures", "HOOKGATE_BREAKER_FAILURES", "a whole number, 1–4294967295",
         "Failures in a row that open an endpoint's breaker [5]";
+    BREAKER_FAILURE_PERCENT = "breaker_failure_percent", "HOOKGATE_BREAKER_FAILURE_PERCENT",
+        "a whole number, 0–100", "Share of failures that opens it, percent; 0 for never [50]";
+    BREAKER_MIN_ATTEMPTS = "breaker_min_attempts", "HOOKGATE_BREAKER_MIN_ATTEMPTS",
+        "a whole number, 1–4294967295", "Attempts in half a minute for that share to count [20]";
     BREAKER_OPEN_MS = "breaker_open_ms", "HOOKGATE_BREAKER_OPEN_MS", "a whole number, 1–4294967295",
-        "How long an open breaker rests, milliseconds [30000]";
+        "How long an open breaker rests at first, milliseconds [30000]";
+    BREAKER_MAX_OPEN_MS = "breaker_max_open_ms", "HOOKGATE_BREAKER_MAX_OPEN_MS",
+        "a whole number, 1–4294967295", "How long it rests at most, milliseconds [600000]";
+    LONGEST_HOLD_S = "longest_hold_s", "HOOKGATE_LONGEST_HOLD_S", "a whole number, 1–4294967295",
+        "How long Retry-After is obeyed at most, seconds [3600]";
     LOG = "log", "HOOKGATE_LOG", "a level or a filter, `info` or `warn,hookgate_sidecar=debug`",
         "Log level or filter [info]";
     ENABLE_METRICS = "enable_metrics", "ENABLE_METRICS", "`true` or `false`", "Whether /metrics answers [true]";

@@ -95,8 +95,19 @@ pub struct Config {
     pub memory_bytes: u32,
     /// Failed attempts in a row that open an endpoint's breaker. `HOOKGATE_BREAKER_FAILURES`, default 5.
     pub breaker_failures: NonZeroU32,
-    /// How long an open breaker rests, milliseconds. `HOOKGATE_BREAKER_OPEN_MS`, default 30 000.
+    /// Share of the last half minute's attempts, percent, whose failure opens a breaker; 0 for never.
+    /// `HOOKGATE_BREAKER_FAILURE_PERCENT`, default 50.
+    pub breaker_failure_percent: u8,
+    /// How many attempts there must be for that share to count. `HOOKGATE_BREAKER_MIN_ATTEMPTS`, default 20.
+    pub breaker_min_attempts: NonZeroU32,
+    /// How long an open breaker rests at first, milliseconds. `HOOKGATE_BREAKER_OPEN_MS`, default 30 000.
     pub breaker_open_ms: NonZeroU32,
+    /// How long it rests at most, milliseconds: each opening is twice as long as the one before, until it was closed
+    /// for as long as this. `HOOKGATE_BREAKER_MAX_OPEN_MS`, default 600 000, never less than `breaker_open_ms`.
+    pub breaker_max_open_ms: NonZeroU32,
+    /// The longest time for which an endpoint is left alone because it asks for it (`Retry-After`), seconds.
+    /// `HOOKGATE_LONGEST_HOLD_S`, default 3600.
+    pub longest_hold_s: NonZeroU32,
     /// Log level or filter: `info`, `warn,hookgate_sidecar=debug`. `HOOKGATE_LOG`, default `info`.
     pub log: String,
     /// Whether `/metrics` answers. `ENABLE_METRICS`, default true.
@@ -146,7 +157,11 @@ impl Default for Config {
             max_pending: at_least_one(1_000_000),
             memory_bytes: 256 << 20,
             breaker_failures: at_least_one(5),
+            breaker_failure_percent: 50,
+            breaker_min_attempts: at_least_one(20),
             breaker_open_ms: at_least_one(30_000),
+            breaker_max_open_ms: at_least_one(600_000),
+            longest_hold_s: at_least_one(3_600),
             log: "info".to_owned(),
             enable_metrics: true,
             endpoints: Vec::new(),
@@ -228,7 +243,10 @@ impl Config {
             memory_bytes: self.memory_bytes.into(),
             breaker: crate::store::BreakerSettings {
                 failures: self.breaker_failures.get(),
+                failure_percent: self.breaker_failure_percent,
+                min_attempts: self.breaker_min_attempts.get(),
                 open_ms: self.breaker_open_ms.get().into(),
+                max_open_ms: self.breaker_max_open_ms.get().into(),
             },
         }
     }
@@ -243,6 +261,9 @@ impl Config {
         }
         if self.memory_bytes < 1 << 20 {
             return Err(ConfigError::range(&key::MEMORY_BYTES));
+        }
+        if self.breaker_failure_percent > 100 {
+            return Err(ConfigError::range(&key::BREAKER_FAILURE_PERCENT));
         }
         if self.buffer_bytes < self.max_payload_bytes {
             return Err(ConfigError::range(&key::BUFFER_BYTES));

@@ -39,6 +39,27 @@ impl Default for Retry {
     }
 }
 
+/// When an endpoint is left alone, where it differs from the settings of the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerRules {
+    /// Failed attempts in a row that open its breaker, 1–1 000 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// Share of failed attempts that opens it, percent; 0 for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_percent: Option<u8>,
+    /// How many attempts there must be for that share to count, 1–1 000 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_attempts: Option<u32>,
+    /// How long it stays open at first, milliseconds, up to 7 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_ms: Option<u64>,
+    /// How long it stays open at most, milliseconds, up to 7 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_open_ms: Option<u64>,
+}
+
 /// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one. `Debug` shows which one it
 /// is and no more: its URL's query and its headers are secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +84,9 @@ pub struct Endpoint {
     pub timeout_ms: u32,
     /// When failed attempts are tried again.
     pub retry: Retry,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: BreakerRules,
     /// Whether it gets new events. A disabled endpoint's pending deliveries wait.
     pub enabled: bool,
     /// Declared in the configuration file: read-only in the API.

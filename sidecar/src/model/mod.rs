@@ -9,7 +9,7 @@ mod id;
 
 pub use attempt::{Attempt, Failure, Outcome, Signal};
 pub use delivery::{DeadReason, Delivery, Next, Status};
-pub use endpoint::{Endpoint, Retry, Secret};
+pub use endpoint::{BreakerRules, Endpoint, Retry, Secret};
 pub use event::{Event, EventType, IdempotencyKey};
 pub use fan_out::{Glob, matching};
 pub use id::{DeliveryId, EndpointId, EventId, InvalidId, Tenant};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::limits::{default_in_flight, default_timeout_ms};
 use crate::clock::Millis;
 use crate::entropy::Entropy;
-use crate::model::{Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
+use crate::model::{BreakerRules, Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
 
 /// What creates an endpoint: only `url` is needed.
 #[derive(Clone, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Draft {
     /// When failed attempts are tried again.
     #[serde(default)]
     pub retry: Retry,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: BreakerRules,
     /// Whether it gets new events.
     pub enabled: Option<bool>,
     /// Free text.
@@ -67,6 +70,7 @@ impl Draft {
             rate_limit: self.rate_limit,
             timeout_ms: self.timeout_ms.unwrap_or(default_timeout_ms()),
             retry: self.retry,
+            breaker: self.breaker,
             enabled: self.enabled.unwrap_or(true),
             declared: false,
             description: self.description,
@@ -88,6 +92,7 @@ pub struct Patch {
     rate_limit: Option<Option<NonZeroU16>>,
     timeout_ms: Option<u32>,
     retry: Option<Retry>,
+    breaker: Option<BreakerRules>,
     enabled: Option<bool>,
     description: Option<String>,
 }
@@ -112,6 +117,7 @@ impl Patch {
         set(&mut endpoint.rate_limit, self.rate_limit);
         set(&mut endpoint.timeout_ms, self.timeout_ms);
         set(&mut endpoint.retry, self.retry);
+        set(&mut endpoint.breaker, self.breaker);
         set(&mut endpoint.enabled, self.enabled);
         set(&mut endpoint.description, self.description);
         for (name, value) in lower_case(self.headers) {

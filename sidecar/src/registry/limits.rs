@@ -5,13 +5,14 @@ use std::num::NonZeroU16;
 use http::{HeaderName, HeaderValue};
 
 use crate::delivery::attempt::is_reserved_header;
-use crate::model::{Endpoint, Retry, Secret};
+use crate::model::{BreakerRules, Endpoint, Retry, Secret};
 
 const MAX_GLOBS: usize = 64;
 const MAX_HEADERS: usize = 16;
 const MAX_HEADER_VALUE: usize = 4096;
 const MAX_DESCRIPTION: usize = 1024;
 const MAX_URL: usize = 2048;
+const MAX_COUNT: u32 = 1_000_000;
 const MAX_WAIT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// A field that cannot be. Never shows its value.
@@ -52,6 +53,7 @@ pub fn check(endpoint: &Endpoint) -> Result<(), Invalid> {
     within((100..=120_000).contains(&endpoint.timeout_ms), "timeout_ms", "100–120000")?;
     within(endpoint.description.len() <= MAX_DESCRIPTION, "description", "at most 1024 bytes")?;
     check_retry(endpoint.retry)?;
+    check_breaker(endpoint.breaker)?;
     check_secrets(&endpoint.secrets)?;
     check_headers(endpoint)
 }
@@ -65,6 +67,18 @@ fn check_retry(retry: Retry) -> Result<(), Invalid> {
     within((1..=MAX_WAIT_MS).contains(&retry.base_ms), "retry.base_ms", "1–604800000")?;
     let sound = (retry.base_ms..=MAX_WAIT_MS).contains(&retry.max_ms);
     within(sound, "retry.max_ms", "at least base_ms, at most 604800000")
+}
+
+fn check_breaker(breaker: BreakerRules) -> Result<(), Invalid> {
+    let counts = [("breaker.failures", breaker.failures), ("breaker.min_attempts", breaker.min_attempts)];
+    for (field, count) in counts {
+        within(count.is_none_or(|count| (1..=MAX_COUNT).contains(&count)), field, "1–1000000")?;
+    }
+    within(breaker.failure_percent.is_none_or(|percent| percent <= 100), "breaker.failure_percent", "0–100")?;
+    for (field, ms) in [("breaker.open_ms", breaker.open_ms), ("breaker.max_open_ms", breaker.max_open_ms)] {
+        within(ms.is_none_or(|ms| (1..=MAX_WAIT_MS).contains(&ms)), field, "1–604800000")?;
+    }
+    Ok(())
 }
 
 fn check_secrets(secrets: &[Secret]) -> Result<(), Invalid> {
@@ -116,6 +130,7 @@ mod tests {
             rate_limit: None,
             timeout_ms: default_timeout_ms(),
             retry: Retry::default(),
+            breaker: BreakerRules::default(),
             enabled: true,
             declared: false,
             description: String::new(),
@@ -143,6 +158,11 @@ mod tests {
             ("retry.max_attempts", |e| e.retry.max_attempts = 101),
             ("retry.base_ms", |e| e.retry.base_ms = 0),
             ("retry.max_ms", |e| e.retry.max_ms = e.retry.base_ms - 1),
+            ("breaker.failures", |e| e.breaker.failures = Some(0)),
+            ("breaker.min_attempts", |e| e.breaker.min_attempts = Some(1_000_001)),
+            ("breaker.failure_percent", |e| e.breaker.failure_percent = Some(101)),
+            ("breaker.open_ms", |e| e.breaker.open_ms = Some(0)),
+            ("breaker.max_open_ms", |e| e.breaker.max_open_ms = Some(604_800_001)),
             ("secrets", |e| e.secrets.clear()),
             ("secrets", |e| e.secrets = vec![e.secrets[0].clone(); 4]),
             ("secrets[1]", |e| e.secrets.push(Secret("whsec_c2hvcnQ=".to_owned()))),

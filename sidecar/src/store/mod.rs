@@ -5,11 +5,11 @@
 //! is taken for longer than an attempt's hard deadline, and when it ends unsettled the delivery is due again.
 //! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
 
-pub mod breaker;
 pub mod embedded;
 mod filter;
 pub mod redis;
 mod settings;
+pub mod vitals;
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -216,6 +216,10 @@ pub struct Health {
     pub pending: u64,
     /// Attempts under way.
     pub in_flight: u32,
+    /// Attempts it may have at once at present: 1 up to its `max_in_flight`.
+    pub concurrency: u16,
+    /// Until when it asked to be left alone, if it ever did. May have passed.
+    pub held_until: Option<Millis>,
 }
 
 /// The ledger's sums and every endpoint's condition.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::BreakerRules;
+
 /// Bounds and times, the same for every store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSettings {
@@ -27,8 +29,29 @@ pub struct StoreSettings {
 pub struct BreakerSettings {
     /// Failed attempts in a row that open it. Default 5.
     pub failures: u32,
-    /// How long it stays open before one attempt may probe, milliseconds. Default 30 000.
+    /// Share of the attempts of the last 15 to 30 seconds, in percent, whose failure opens it; 0 for never. Default 50.
+    pub failure_percent: u8,
+    /// How many attempts there must be for that share to count. Default 20.
+    pub min_attempts: u32,
+    /// How long it stays open before one attempt may probe, milliseconds; doubled with each opening. Default 30 000.
     pub open_ms: u64,
+    /// The longest it stays open, milliseconds (never less than `open_ms`). Closed for as long, it begins with
+    /// `open_ms` again. Default 600 000.
+    pub max_open_ms: u64,
+}
+
+impl BreakerSettings {
+    /// These, but for what an endpoint wants otherwise.
+    #[must_use]
+    pub fn with(self, own: BreakerRules) -> Self {
+        Self {
+            failures: own.failures.unwrap_or(self.failures),
+            failure_percent: own.failure_percent.unwrap_or(self.failure_percent),
+            min_attempts: own.min_attempts.unwrap_or(self.min_attempts),
+            open_ms: own.open_ms.unwrap_or(self.open_ms),
+            max_open_ms: own.max_open_ms.unwrap_or(self.max_open_ms),
+        }
+    }
 }
 
 impl Default for StoreSettings {
@@ -46,6 +69,6 @@ impl Default for StoreSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self { failures: 5, open_ms: 30_000 }
+        Self { failures: 5, failure_percent: 50, min_attempts: 20, open_ms: 30_000, max_open_ms: 600_000 }
     }
 }

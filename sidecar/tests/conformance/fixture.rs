@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
-    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure, IdempotencyKey, Next,
-    Outcome, Retry, Secret, Signal, Status, Tenant,
+    Attempt, BreakerRules, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure,
+    IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Status, Tenant,
 };
 use hookgate_sidecar::store::{
     Acceptance, Ask, DeliveryFilter, Lease, Page, Put, Report, Settled, Settlement, Store, Taken,
@@ -57,6 +57,7 @@ pub fn endpoint(name: &str) -> Endpoint {
         rate_limit: None,
         timeout_ms: u32::try_from(TIMEOUT.as_millis()).unwrap(),
         retry: Retry::default(),
+        breaker: BreakerRules::default(),
         enabled: true,
         declared: false,
         description: "for a promise".to_owned(),

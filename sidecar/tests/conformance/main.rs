@@ -20,6 +20,7 @@ mod registry;
 mod settling;
 mod subject;
 mod taking;
+mod vitals;
 
 /// Every promise over one store.
 macro_rules! conformance {
@@ -69,6 +70,13 @@ macro_rules! conformance {
                 a_retry_by_hand_starts_a_fresh_schedule
                 a_retry_by_hand_leaves_an_attempt_alone
                 the_census_is_exact_at_every_step
+            );
+            conformance!(@ $subject, vitals:
+                any_trajectory_is_the_pure_one
+                a_share_of_failures_opens_a_breaker
+                retry_after_holds_the_whole_endpoint
+                overload_halves_what_is_tried_at_once
+                a_recovered_endpoint_is_served_by_a_ramp_in_order_of_due_time
             );
             conformance!(@ $subject, registry:
                 a_put_demands_what_it_says

@@ -160,10 +160,10 @@ pub async fn results_are_answered_in_order(subject: &impl Subject) {
 }
 
 pub async fn every_turn_of_an_endpoint_is_told_once(subject: &impl Subject) {
-    let breaker = BreakerSettings { failures: 2, open_ms: 1_000 };
+    let breaker = BreakerSettings { failures: 2, open_ms: 1_000, ..BreakerSettings::default() };
     let store = subject.open(StoreSettings { breaker, ..StoreSettings::default() }).await;
     put(&*store, &endpoint("a")).await;
-    accept(&*store, 6, at(0)).await;
+    accept(&*store, 7, at(0)).await;
     let taken = leases(&*store, at(0), 4).await;
     let later = Next::RetryAt(at(90_000));
     let failures: Vec<Settlement> = taken[..3].iter().map(|lease| failed(lease, at(1), later)).collect();
@@ -173,17 +173,19 @@ pub async fn every_turn_of_an_endpoint_is_told_once(subject: &impl Subject) {
     assert_eq!(news_of(&*store, &failures, at(2)).await, [], "lost leases tell nothing");
     assert_eq!(news_of(&*store, &[succeeded(&taken[3], at(3))], at(3)).await, [], "nor does a straggler");
     let probe = lease(&*store, at(1_001)).await;
-    let opened = Turn::BreakerOpened { until: at(2_002) };
+    let opened = Turn::BreakerOpened { until: at(3_002) };
     assert_eq!(news_of(&*store, &[failed(&probe, at(1_002), later)], at(1_002)).await, [opened], "again");
-    let probe = lease(&*store, at(2_002)).await;
-    let success = [succeeded(&probe, at(2_003))];
-    assert_eq!(news_of(&*store, &success, at(2_003)).await, [Turn::BreakerClosed]);
-    accept(&*store, 2, at(3_000)).await;
-    let taken = leases(&*store, at(3_000), 2).await;
-    let gone = |lease| attempted(lease, at(3_001), Outcome::Answered(410), Next::Dead(DeadReason::Gone));
+    let probe = lease(&*store, at(3_002)).await;
+    let success = [succeeded(&probe, at(3_003))];
+    assert_eq!(news_of(&*store, &success, at(3_003)).await, [Turn::BreakerClosed]);
+    let more = lease(&*store, at(3_004)).await;
+    assert_eq!(news_of(&*store, &[succeeded(&more, at(3_005))], at(3_005)).await, [], "it stays closed");
+    accept(&*store, 2, at(4_000)).await;
+    let taken = leases(&*store, at(4_000), 2).await;
+    let gone = |lease| attempted(lease, at(4_001), Outcome::Answered(410), Next::Dead(DeadReason::Gone));
     let gone: Vec<Settlement> = taken.iter().map(gone).collect();
-    assert_eq!(news_of(&*store, &gone[..1], at(3_001)).await, [Turn::Gone]);
-    let breaker_too = news_of(&*store, &gone[1..], at(3_001)).await;
+    assert_eq!(news_of(&*store, &gone[..1], at(4_001)).await, [Turn::Gone]);
+    let breaker_too = news_of(&*store, &gone[1..], at(4_001)).await;
     assert_eq!(breaker_too.len(), 2, "{breaker_too:?}");
     assert!(breaker_too.contains(&Turn::Gone), "{breaker_too:?}");
 }
@@ -211,7 +213,7 @@ pub async fn the_latest_hundred_attempts_are_kept(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     put(&*store, &endpoint("a")).await;
     let id = accept_one(&*store, at(0)).await;
-    let breaker_pause = StoreSettings::default().breaker.open_ms;
+    let breaker_pause = StoreSettings::default().breaker.max_open_ms;
     for n in 1..=105_u64 {
         let now = at(n * breaker_pause * 2);
         let lease = lease(&*store, now).await;

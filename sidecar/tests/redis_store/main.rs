@@ -4,7 +4,6 @@
 #![allow(clippy::indexing_slicing, reason = "tests fail loudly")]
 #![allow(unreachable_pub, reason = "what suites share is public in each")]
 
-mod breaker;
 mod faults;
 #[path = "../conformance/fixture.rs"]
 #[expect(dead_code, reason = "another suite uses the rest")]

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::super::time::Moment;
 use crate::model::{
-    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType, Failure,
-    Glob, Outcome, Retry, Secret, Status, Tenant,
+    Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType,
+    Failure, Glob, Outcome, Retry, Secret, Status, Tenant,
 };
 use crate::store::Listed;
 
@@ -25,6 +25,7 @@ pub(super) struct EndpointView {
     rate_limit: Option<u16>,
     timeout_ms: u32,
     retry: Retry,
+    breaker: BreakerRules,
     enabled: bool,
     declared: bool,
     description: String,
@@ -55,6 +56,7 @@ impl From<Endpoint> for EndpointView {
             rate_limit: endpoint.rate_limit.map(Into::into),
             timeout_ms: endpoint.timeout_ms,
             retry: endpoint.retry,
+            breaker: endpoint.breaker,
             enabled: endpoint.enabled,
             declared: endpoint.declared,
             description: endpoint.description,

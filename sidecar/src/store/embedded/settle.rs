@@ -36,7 +36,8 @@ pub(super) fn settle(
             Report::Returned => Ending::Returned,
             Report::Attempted { attempt, next, signal } => {
                 let next = record(connection, *delivery, attempt, *next, now, &mut changes)?;
-                Ending::Attempted { signal: *signal, next }
+                let (started_at, duration_ms) = (attempt.started_at, attempt.duration_ms);
+                Ending::Attempted { signal: *signal, started_at, duration_ms, next }
             }
         };
         changes.effects.push(Effect::End { delivery: *delivery, ending });

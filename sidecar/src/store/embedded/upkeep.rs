@@ -110,8 +110,14 @@ impl Owner {
     pub(super) fn census(&self) -> Census {
         let health = |slot, endpoint: &Endpoint| {
             let count = self.schedule.count(slot)?;
-            let (breaker, pending, in_flight) = (count.breaker, count.pending, count.in_flight);
-            Some(Health { endpoint: endpoint.id.clone(), breaker, pending, in_flight })
+            Some(Health {
+                endpoint: endpoint.id.clone(),
+                breaker: count.breaker,
+                pending: count.pending,
+                in_flight: count.in_flight,
+                concurrency: count.concurrency,
+                held_until: count.held_until,
+            })
         };
         Census {
             pending: self.schedule.pending(),

@@ -7,6 +7,7 @@ use redis::pipe;
 use super::fault::failed;
 use super::keys::{SHARDS, Shard};
 use super::{Shared, StoreError};
+use crate::clock::Millis;
 use crate::model::EndpointId;
 use crate::store::{BreakerState, Census, Health};
 
@@ -86,24 +87,35 @@ impl Shared {
     async fn conditions(&self, endpoints: &[(Shard, EndpointId)]) -> Result<Vec<Health>, StoreError> {
         let mut commands = pipe();
         for (shard, id) in endpoints {
-            commands.cmd("HGET").arg(self.keys.of(*shard, format_args!("ep:{id}"))).arg("flight");
-            commands.cmd("HGET").arg(self.keys.of(*shard, format_args!("ep:{id}"))).arg("breaker");
+            let state = self.keys.of(*shard, format_args!("ep:{id}"));
+            for field in ["flight", "breaker", "max", "cap", "hold"] {
+                commands.cmd("HGET").arg(&state).arg(field);
+            }
             commands.cmd("ZCARD").arg(self.keys.of(*shard, format_args!("queue:{id}")));
         }
         let rows: Vec<Option<String>> = self.link.query(&commands).await.map_err(failed(OPERATION))?;
         let read = |((_, id), row): (&(Shard, EndpointId), &[Option<String>])| {
-            let [flight, breaker, waiting] = row else { return None };
+            let [flight, breaker, max, cap, hold, waiting] = row else { return None };
             let number =
                 |text: &Option<String>| text.as_deref().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+            let hold = hold.as_deref().and_then(|n| n.parse().ok()).map(Millis);
             Some(Health {
                 endpoint: id.clone(),
                 breaker: read_breaker(breaker.as_deref()),
                 pending: u64::from(number(waiting)).saturating_add(number(flight).into()),
                 in_flight: number(flight),
+                concurrency: concurrency(number(max), number(cap)),
+                held_until: hold.filter(|hold| *hold > Millis(0)),
             })
         };
-        Ok(endpoints.iter().zip(rows.chunks(3)).filter_map(read).collect())
+        Ok(endpoints.iter().zip(rows.chunks(6)).filter_map(read).collect())
     }
+}
+
+/// Attempts at once, by an endpoint's own cap and the one that was learned, in thousandths; 0 for none.
+fn concurrency(max: u32, cap: u32) -> u16 {
+    let learned = if cap == 0 { max } else { (cap / 1_000).clamp(1, max.max(1)) };
+    u16::try_from(learned).unwrap_or(u16::MAX)
 }
 
 /// A breaker's state as the scripts write it; one that never failed has none.

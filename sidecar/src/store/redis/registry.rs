@@ -13,7 +13,7 @@ use super::keys::{SHARDS, Shard};
 use super::link::Again;
 use super::record::read_endpoint;
 use super::{Millis, Shared, StoreError, scripts};
-use crate::model::{Endpoint, EndpointId, Tenant};
+use crate::model::{BreakerRules, Endpoint, EndpointId, Tenant};
 use crate::store::{Listed, Page, Put, StoreFault};
 
 /// The layout that this program reads and writes.
@@ -230,7 +230,7 @@ impl Shared {
             .arg(endpoint.max_in_flight.get())
             .arg(endpoint.timeout_ms);
         call.arg(gap_us).arg(format!("{:016x}", self.random::<u64>()));
-        call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
+        call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string()).arg(rules(endpoint.breaker));
         let written: u8 = self.link.run(&call, Again::IfNotMade).await.map_err(failed(operation))?;
         match written {
             1 => self.horizons.lower(shard, super::horizon::NOW),
@@ -325,4 +325,16 @@ impl Shared {
         let next_cursor = data.last().filter(|_| more).map(|endpoint| endpoint.id.to_string());
         Ok(Listed { data, next_cursor })
     }
+}
+
+/// An endpoint's own rules as the scripts read them; empty when it has none.
+fn rules(own: BreakerRules) -> String {
+    if own == BreakerRules::default() {
+        return String::new();
+    }
+    let word = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let BreakerRules { failures, failure_percent, min_attempts, open_ms, max_open_ms } = own;
+    let numbers =
+        [failures.map(Into::into), failure_percent.map(Into::into), min_attempts.map(Into::into), open_ms];
+    numbers.into_iter().chain([max_open_ms]).map(word).collect::<Vec<_>>().join(" ")
 }

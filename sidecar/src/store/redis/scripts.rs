@@ -10,13 +10,13 @@ const NEEDS_ROOM: &str = "#!lua";
 /// Runs when Redis is out of memory too: it is what makes room again.
 const MAKES_ROOM: &str = "#!lua flags=allow-oom";
 
-fn script(header: &str, body: &str) -> Script {
-    Script::new(&[header, include_str!("lua/lib.lua"), body].join("\n"))
+fn script(header: &str, bodies: &[&str]) -> Script {
+    Script::new(&[&[header, include_str!("lua/lib.lua")], bodies].concat().join("\n"))
 }
 
 macro_rules! scripts {
-    ($($name:ident: $header:expr, $file:literal;)*) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| script($header, include_str!($file)));)*
+    ($($name:ident: $header:expr, $($file:literal),+;)*) => {
+        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| script($header, &[$(include_str!($file)),+]));)*
     };
 }
 
@@ -28,7 +28,7 @@ scripts! {
     BEAT: MAKES_ROOM, "lua/beat.lua";
     EVICT: MAKES_ROOM, "lua/evict.lua";
     TAKE: MAKES_ROOM, "lua/take.lua";
-    SETTLE: MAKES_ROOM, "lua/settle.lua";
+    SETTLE: MAKES_ROOM, "lua/vitals.lua", "lua/settle.lua";
     MAINTAIN: MAKES_ROOM, "lua/maintain.lua";
     DELETE: MAKES_ROOM, "lua/delete.lua";
     RETRY: MAKES_ROOM, "lua/retry.lua";

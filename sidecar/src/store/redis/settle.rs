@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
+use redis::ScriptInvocation;
 
 use super::fault::{broken, failed, full};
 use super::horizon::NOW;
@@ -11,7 +12,7 @@ use super::link::Again;
 use super::record::{Damaged, dead, read_horizon};
 use super::{Millis, Shared, StoreError, scripts};
 use crate::model::{Delivery, DeliveryId, Next, Signal};
-use crate::store::{News, Report, Settled, Settlement, Settling, Turn};
+use crate::store::{BreakerSettings, News, Report, Settled, Settlement, Settling, Turn};
 
 const OPERATION: &str = "settle";
 /// Attempts that are kept of a delivery.
@@ -53,16 +54,14 @@ impl Shared {
         settlements: &[&Settlement],
         now: Millis,
     ) -> Result<Settling, StoreError> {
-        let breaker = self.settings.breaker;
+        let BreakerSettings { failures, failure_percent, min_attempts, open_ms, max_open_ms } =
+            self.settings.breaker;
         let mut call = scripts::SETTLE.prepare_invoke();
-        call.key(self.keys.prefix(shard)).arg(now.0).arg(breaker.failures).arg(breaker.open_ms).arg(KEPT);
+        call.key(self.keys.prefix(shard)).arg(now.0);
+        call.arg(failures).arg(failure_percent).arg(min_attempts).arg(open_ms).arg(max_open_ms).arg(KEPT);
         for settlement in settlements {
-            let (verdict, moment, attempt) = verdict(&settlement.report).map_err(broken(OPERATION))?;
-            call.arg(settlement.delivery.to_string())
-                .arg(self.owned(settlement.token))
-                .arg(verdict)
-                .arg(moment)
-                .arg(attempt);
+            call.arg(settlement.delivery.to_string()).arg(self.owned(settlement.token));
+            tell(&mut call, &settlement.report).map_err(broken(OPERATION))?;
         }
         let reply = self.link.run(&call, Again::IfNotMade).await;
         let (horizon, results, news): (String, Vec<u8>, Vec<NewsRow>) = reply.map_err(failed(OPERATION))?;
@@ -102,16 +101,22 @@ fn read_news((endpoint, turn, moment): NewsRow) -> Result<News, Damaged> {
     Ok(News { endpoint: endpoint.parse().ok().ok_or(damaged)?, turn })
 }
 
-/// What the script is told of a report: the verdict, the moment of a retry, and the attempt behind `+` or `-`.
-fn verdict(report: &Report) -> Result<(&'static str, u64, String), serde_json::Error> {
+/// What the script is told of a report: the verdict, the moment of a retry, and what it says of the endpoint.
+fn tell(call: &mut ScriptInvocation<'_>, report: &Report) -> Result<(), serde_json::Error> {
     let Report::Attempted { attempt, next, signal } = report else {
-        return Ok(("returned", 0, String::new()));
+        call.arg("returned").arg(0).arg("").arg(0).arg(0).arg(0).arg("");
+        return Ok(());
     };
-    let sign = if *signal == Signal::Success { '+' } else { '-' };
-    let attempt = format!("{sign}{}", serde_json::to_string(attempt)?);
-    Ok(match *next {
-        Next::Delivered => ("delivered", 0, attempt),
-        Next::RetryAt(moment) => ("retry", moment.0, attempt),
-        Next::Dead(reason) => (dead(reason), 0, attempt),
-    })
+    match *next {
+        Next::Delivered => call.arg("delivered").arg(0),
+        Next::RetryAt(moment) => call.arg("retry").arg(moment.0),
+        Next::Dead(reason) => call.arg(dead(reason)).arg(0),
+    };
+    match *signal {
+        Signal::Success => call.arg("+").arg(0),
+        Signal::Failure => call.arg("-").arg(0),
+        Signal::Overloaded { hold_until } => call.arg("~").arg(hold_until.unwrap_or_default().0),
+    };
+    call.arg(attempt.started_at.0).arg(attempt.duration_ms).arg(serde_json::to_string(attempt)?);
+    Ok(())
 }

@@ -270,7 +270,14 @@ mod tests {
     }
 
     fn health(id: &str, breaker: BreakerState) -> Health {
-        Health { endpoint: id.parse().unwrap(), breaker, pending: 0, in_flight: 0 }
+        Health {
+            endpoint: id.parse().unwrap(),
+            breaker,
+            pending: 0,
+            in_flight: 0,
+            concurrency: 16,
+            held_until: None,
+        }
     }
 
     #[test]

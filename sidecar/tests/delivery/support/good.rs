@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookgate_sidecar::clock::{Clock, Millis, Stopwatch};
 use hookgate_sidecar::delivery::PoolSettings;
-use hookgate_sidecar::model::{DeliveryId, Endpoint, Event, EventId, Retry, Secret, Tenant};
+use hookgate_sidecar::model::{BreakerRules, DeliveryId, Endpoint, Event, EventId, Retry, Secret, Tenant};
 use hookgate_sidecar::store::Lease;
 
 /// A wall clock that goes with tokio's, paused or not.
@@ -65,6 +65,7 @@ pub(crate) fn lease_to(url: &str) -> Lease {
         rate_limit: None,
         timeout_ms: 5_000,
         retry: Retry::default(),
+        breaker: BreakerRules::default(),
         enabled: true,
         declared: false,
         description: String::new(),

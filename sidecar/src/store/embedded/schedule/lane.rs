@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use crate::clock::Millis;
-use crate::model::{DeliveryId, Endpoint, Signal};
-use crate::store::breaker::Breaker;
+use crate::model::{BreakerRules, DeliveryId, Endpoint};
+use crate::store::vitals::{Heard, Vitals};
 use crate::store::{BreakerSettings, Turn};
 
 /// What of an endpoint its lane goes by.
@@ -19,6 +19,8 @@ pub(in super::super) struct Rules {
     pub(in super::super) rate_limit: Option<NonZeroU16>,
     /// An attempt's hard deadline.
     pub(in super::super) timeout: Duration,
+    /// When it is left alone.
+    pub(in super::super) breaker: BreakerRules,
     /// Whether anything is tried at all.
     pub(in super::super) enabled: bool,
 }
@@ -29,6 +31,7 @@ impl From<&Endpoint> for Rules {
             max_in_flight: endpoint.max_in_flight,
             rate_limit: endpoint.rate_limit,
             timeout: Duration::from_millis(endpoint.timeout_ms.into()),
+            breaker: endpoint.breaker,
             enabled: endpoint.enabled,
         }
     }
@@ -42,7 +45,7 @@ pub(super) struct Lane {
     pub(super) due: BTreeSet<(Millis, DeliveryId)>,
     /// Attempts under way.
     pub(super) in_flight: u32,
-    pub(super) breaker: Breaker,
+    pub(super) vitals: Vitals,
     pub(super) pace: Pace,
     /// When it last had its turn; the schedule serves the smallest first.
     pub(super) turn: u64,
@@ -67,7 +70,7 @@ impl Lane {
             rules,
             due: BTreeSet::new(),
             in_flight: 0,
-            breaker: Breaker::default(),
+            vitals: Vitals::default(),
             pace: Pace::new(rules.rate_limit),
             turn: 0,
             place: Place::Nowhere,
@@ -82,10 +85,10 @@ impl Lane {
 
     /// The earliest moment at which it may be served, if nothing else happens to it; `None`: never.
     pub(super) fn ready_at(&self, now: Millis) -> Option<Millis> {
-        let free = self.in_flight < u32::from(self.rules.max_in_flight.get());
+        let free = self.in_flight < u32::from(self.vitals.concurrency(self.rules.max_in_flight));
         let (first, _) = self.due.first().filter(|_| free && self.rules.enabled)?;
-        let breaker = self.breaker.not_before().unwrap_or_default();
-        Some((*first).max(breaker).max(self.pace.not_before(now)))
+        let rested = self.vitals.not_before().unwrap_or_default();
+        Some((*first).max(rested).max(self.pace.not_before(now)))
     }
 
     /// Since when it has been ready, if it is.
@@ -96,22 +99,10 @@ impl Lane {
         }
     }
 
-    /// Takes in what an attempt says of the endpoint; answers how the breaker turned by it.
-    pub(super) fn feel(
-        &mut self,
-        probe: bool,
-        signal: Signal,
-        now: Millis,
-        settings: BreakerSettings,
-    ) -> Option<Turn> {
-        let before = self.breaker;
-        self.breaker = before.record(probe, signal == Signal::Success, now, settings);
-        match (before, self.breaker) {
-            (before, after) if before == after => None,
-            (_, Breaker::Open { until }) => Some(Turn::BreakerOpened { until }),
-            (Breaker::HalfOpen { .. }, Breaker::Closed { .. }) => Some(Turn::BreakerClosed),
-            _ => None,
-        }
+    /// Takes in what came back from an attempt; answers how the breaker turned by it.
+    pub(super) fn hear(&mut self, heard: Heard, now: Millis, settings: BreakerSettings) -> Option<Turn> {
+        let settings = settings.with(self.rules.breaker);
+        self.vitals.record(heard, now, &settings, self.rules.max_in_flight)
     }
 
     /// Where it belongs at `now`.

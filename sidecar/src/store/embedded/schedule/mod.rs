@@ -17,7 +17,7 @@ pub(super) use self::lane::Rules;
 use self::lane::{Lane, Place};
 use crate::clock::Millis;
 use crate::model::{DeliveryId, Next, Signal};
-use crate::store::breaker::Admit;
+use crate::store::vitals::{Admit, Heard};
 use crate::store::{BreakerSettings, BreakerState, Turn};
 
 /// An endpoint's number in this store.
@@ -50,6 +50,10 @@ pub(super) enum Ending {
     Attempted {
         /// What it says of the endpoint.
         signal: Signal,
+        /// When it began.
+        started_at: Millis,
+        /// How long it took.
+        duration_ms: u32,
         /// What becomes of the delivery.
         next: Next,
     },
@@ -63,6 +67,8 @@ pub(super) struct LaneCount {
     pub(super) breaker: BreakerState,
     pub(super) pending: u64,
     pub(super) in_flight: u32,
+    pub(super) concurrency: u16,
+    pub(super) held_until: Option<Millis>,
 }
 
 /// The order of everything pending.
@@ -104,8 +110,13 @@ impl Schedule {
     /// One lane's figures; `None` when there is no such lane.
     pub(super) fn count(&self, slot: Slot) -> Option<LaneCount> {
         let lane = self.lanes.get(&slot)?;
-        let (breaker, pending, in_flight) = (lane.breaker.state(), lane.pending(), lane.in_flight);
-        Some(LaneCount { breaker, pending, in_flight })
+        Some(LaneCount {
+            breaker: lane.vitals.breaker(),
+            pending: lane.pending(),
+            in_flight: lane.in_flight,
+            concurrency: lane.vitals.concurrency(lane.rules.max_in_flight),
+            held_until: lane.vitals.held_until(),
+        })
     }
 
     /// Opens a lane, or gives it other rules.
@@ -176,15 +187,17 @@ impl Schedule {
         let held = self.release(delivery)?;
         let lane = self.lanes.get_mut(&held.slot)?;
         let (again, turn) = match ending {
-            Ending::Attempted { signal, next } => {
-                let turn = lane.feel(held.probe, signal, now, self.breaker);
+            Ending::Attempted { signal, started_at, duration_ms, next } => {
+                let in_flight = lane.in_flight.saturating_add(1);
+                let heard = Heard { signal, probe: held.probe, started_at, duration_ms, in_flight };
+                let turn = lane.hear(heard, now, self.breaker);
                 match next {
                     Next::RetryAt(due) => (Some(due), turn),
                     Next::Delivered | Next::Dead(_) => (None, turn),
                 }
             }
             Ending::Returned => {
-                lane.breaker = lane.breaker.forgo(held.probe, now);
+                lane.vitals.forgo(held.probe, now);
                 (Some(held.due), None)
             }
         };
@@ -221,11 +234,11 @@ impl Schedule {
             return None;
         }
         let ends_at = now.plus(lane.rules.timeout).plus(grace);
-        let (breaker, admit) = lane.breaker.admit(now, ends_at);
+        let (vitals, admit) = lane.vitals.admit(now, ends_at);
         let (due, delivery) = lane.due.pop_first()?;
         self.turns += 1;
         lane.turn = self.turns;
-        lane.breaker = breaker;
+        lane.vitals = vitals;
         lane.in_flight += 1;
         lane.pace.spend(now);
         self.tokens = self.tokens.wrapping_add(1);

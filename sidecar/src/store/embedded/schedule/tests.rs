@@ -6,17 +6,24 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{DeadReason, Tenant};
-use crate::store::breaker::Breaker;
+use crate::model::{BreakerRules, DeadReason, Tenant};
+use crate::store::vitals::Vitals;
 
-const BREAKER: BreakerSettings = BreakerSettings { failures: 2, open_ms: 100 };
+const BREAKER: BreakerSettings =
+    BreakerSettings { failures: 2, failure_percent: 50, min_attempts: 20, open_ms: 100, max_open_ms: 400 };
 const GRACE: Duration = Duration::from_millis(50);
 /// How long every lease of these tests holds.
 const LEASE_MS: u64 = 60;
 
 fn rules(max_in_flight: u16) -> Rules {
     let max_in_flight = NonZeroU16::new(max_in_flight).unwrap();
-    Rules { max_in_flight, rate_limit: None, timeout: Duration::from_millis(10), enabled: true }
+    Rules {
+        max_in_flight,
+        rate_limit: None,
+        timeout: Duration::from_millis(10),
+        breaker: BreakerRules::default(),
+        enabled: true,
+    }
 }
 
 fn id(n: u128) -> DeliveryId {
@@ -30,6 +37,10 @@ fn schedule(lanes: &[(i64, Rules)]) -> Schedule {
         schedule.open(Slot(*slot), *rules, Millis(0));
     }
     schedule
+}
+
+fn attempted(signal: Signal, next: Next) -> Ending {
+    Ending::Attempted { signal, started_at: Millis(0), duration_ms: 5, next }
 }
 
 fn take_all(schedule: &mut Schedule, now: u64) -> Vec<Grant> {
@@ -63,11 +74,7 @@ fn a_rate_limit_spaces_what_is_taken() {
         [(1_000, 1, 1_100), (1_099, 0, 1_100), (1_100, 1, 1_200), (1_150, 0, 1_200), (1_900, 1, 2_000)];
     for (now, taken, next) in table {
         for grant in take_all(&mut schedule, now) {
-            schedule.settle(
-                grant.delivery,
-                Ending::Attempted { signal: Signal::Success, next: Next::Delivered },
-                Millis(now),
-            );
+            schedule.settle(grant.delivery, attempted(Signal::Success, Next::Delivered), Millis(now));
             assert_eq!(taken, 1, "at {now}");
         }
         assert_eq!(schedule.next(), Some(Millis(next)), "at {now}");
@@ -128,14 +135,13 @@ enum Step {
 }
 
 fn any_ending() -> impl Strategy<Value = Ending> {
-    let attempted = |success, next| Ending::Attempted {
-        signal: if success { Signal::Success } else { Signal::Failure },
-        next,
-    };
     prop_oneof![
-        2 => Just(attempted(true, Next::Delivered)),
-        1 => Just(attempted(false, Next::Dead(DeadReason::Exhausted))),
-        3 => (0..400_u64).prop_map(move |ms| attempted(false, Next::RetryAt(Millis(ms)))),
+        2 => Just(attempted(Signal::Success, Next::Delivered)),
+        1 => Just(attempted(Signal::Failure, Next::Dead(DeadReason::Exhausted))),
+        3 => (0..400_u64).prop_map(|ms| attempted(Signal::Failure, Next::RetryAt(Millis(ms)))),
+        2 => (0..400_u64, proptest::option::of(0..400_u64)).prop_map(|(ms, hold)| {
+            attempted(Signal::Overloaded { hold_until: hold.map(Millis) }, Next::RetryAt(Millis(ms)))
+        }),
         1 => Just(Ending::Returned),
     ]
 }
@@ -166,14 +172,14 @@ struct Row {
 #[derive(Debug)]
 struct List {
     rows: Vec<Row>,
-    lanes: Vec<(Slot, Rules, Breaker, u64)>,
+    lanes: Vec<(Slot, Rules, Vitals, u64)>,
     turns: u64,
     made: u128,
 }
 
 impl List {
     fn new() -> Self {
-        let lane = |slot| (Slot(slot), rules(2), Breaker::default(), 0);
+        let lane = |slot| (Slot(slot), rules(2), Vitals::default(), 0);
         Self { rows: Vec::new(), lanes: (1..4).map(lane).collect(), turns: 0, made: 0 }
     }
 
@@ -188,10 +194,11 @@ impl List {
 
     /// When each lane may be served, with its turn.
     fn ready(&self) -> Vec<(Millis, u64, Slot)> {
-        let lane = |(slot, rules, breaker, turn): &(Slot, Rules, Breaker, u64)| {
-            let free = rules.enabled && self.in_flight(*slot) < usize::from(rules.max_in_flight.get());
+        let lane = |(slot, rules, vitals, turn): &(Slot, Rules, Vitals, u64)| {
+            let free =
+                rules.enabled && self.in_flight(*slot) < usize::from(vitals.concurrency(rules.max_in_flight));
             let first = self.first(*slot).filter(|_| free)?;
-            Some((first.due.max(breaker.not_before().unwrap_or_default()), *turn, *slot))
+            Some((first.due.max(vitals.not_before().unwrap_or_default()), *turn, *slot))
         };
         self.lanes.iter().filter_map(lane).collect()
     }
@@ -211,12 +218,14 @@ impl List {
 
     fn settle(&mut self, id: DeliveryId, ending: Ending, now: Millis) {
         let at = self.rows.iter().position(|row| row.id == id).unwrap();
+        let in_flight = u32::try_from(self.in_flight(self.rows[at].slot)).unwrap();
         let held = self.rows[at].held.take().unwrap();
         let lane = self.lanes.iter_mut().find(|lane| lane.0 == held.slot).unwrap();
         match ending {
-            Ending::Returned => lane.2 = lane.2.forgo(held.probe, now),
-            Ending::Attempted { signal, next } => {
-                lane.2 = lane.2.record(held.probe, signal == Signal::Success, now, BREAKER);
+            Ending::Returned => lane.2.forgo(held.probe, now),
+            Ending::Attempted { signal, started_at, duration_ms, next } => {
+                let heard = Heard { signal, probe: held.probe, started_at, duration_ms, in_flight };
+                lane.2.record(heard, now, &BREAKER, lane.1.max_in_flight);
                 match next {
                     Next::RetryAt(due) => self.rows[at].due = due,
                     Next::Delivered | Next::Dead(_) => drop(self.rows.remove(at)),
@@ -295,10 +304,11 @@ proptest! {
             prop_assert_eq!(schedule.pending(), list.rows.len() as u64);
             let next = schedule.next().map(|moment| moment.max(now));
             prop_assert_eq!(next, list.next(now), "after {:?} at {:?}", step, now);
-            for (slot, _, breaker, _) in &list.lanes {
+            for (slot, rules, vitals, _) in &list.lanes {
                 let count = schedule.count(*slot).unwrap();
                 prop_assert_eq!(count.in_flight as usize, list.in_flight(*slot));
-                prop_assert_eq!(count.breaker, breaker.state());
+                prop_assert_eq!(count.breaker, vitals.breaker());
+                prop_assert_eq!(count.concurrency, vitals.concurrency(rules.max_in_flight));
             }
         }
     }

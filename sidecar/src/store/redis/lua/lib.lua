@@ -9,6 +9,12 @@ local function whole(number) return string.format('%.0f', number) end
 local function queue_of(endpoint) return P .. 'queue:' .. endpoint end
 local function state_of(endpoint) return P .. 'ep:' .. endpoint end
 
+-- Attempts that an endpoint may have at once: its cap is in thousandths, 0 for its own `max`.
+local function concurrency(max, cap)
+  if cap == 0 then return max end
+  return math.min(math.max(math.floor(cap / 1000), 1), max)
+end
+
 -- At the end of the turn, unless it stands there already. Answers whether it is new there.
 local function join(endpoint)
   return call('ZADD', TURN, 'NX', call('HINCRBY', SUMS, 'serial', 1), endpoint) == 1
@@ -69,7 +75,7 @@ local function give_back(delivery, now)
     call('HSET', P .. delivery, 't', '')
     land(d[1], 1)
     enqueue(d[1], delivery, tonumber(d[2]), now)
-    if string.sub(d[4], -1) == '?' then call('HSET', state_of(d[1]), 'until', now) end
+    if string.sub(d[4], -1) == '?' then call('HSET', state_of(d[1]), 'breaker', 'open', 'until', now) end
   elseif d[1] then
     finish(delivery, d[3], 'dead:endpoint_deleted', now)
   end

@@ -1,18 +1,31 @@
 -- settle: what came of leases, in order.
--- ARGV: 1 now (ms) · 2 failures that open a breaker · 3 open for (ms) · 4 attempts kept · then settlements of
---       (delivery, token, verdict, moment, attempt); verdict: `delivered`, `retry` at the moment, `dead:` and the
---       reason, `returned`; the attempt is opaque, its first letter `+` for a success, `-` for a failure
+-- ARGV: 1 now (ms) · 2–6 the breaker's settings: failures, percent, least attempts, open for (ms), at most (ms)
+--       7 attempts kept · then settlements of (delivery, token, verdict, moment, signal, hold, started, duration,
+--       attempt); verdict: `delivered`, `retry` at the moment, `dead:` and the reason, `returned`; signal: `+`, `-`,
+--       or `~` for overload with a hold until (ms); the attempt is opaque
 -- A probe's lease is kept as its token and `?`. Answers {horizon, {1 recorded or 0 lease lost, …},
 -- {{endpoint, `opened`, `closed` or `gone`, until}, …}}.
-local now, failures, open_ms, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, kept, WIDTH = tonumber(ARGV[1]), tonumber(ARGV[7]), 9
+local defaults = {}
+for i = 1, 5 do defaults[i] = tonumber(ARGV[i + 1]) end
+defaults.failures, defaults.percent, defaults.least, defaults.open, defaults.longest = unpack(defaults)
 
 -- Endpoints met in this call: read once, written once. `false` for one that was deleted.
+local FIELDS = { 'json', 'max', 'flight', 'full', 'rules', unpack(VITALS) }
 local met = {}
 local function meet(endpoint)
   if met[endpoint] == nil then
-    local s = call('HMGET', state_of(endpoint), 'breaker', 'until', 'failures', 'json')
-    met[endpoint] = s[4]
-      and { breaker = s[1] or 'closed', ['until'] = tonumber(s[2] or 0), failures = tonumber(s[3] or 0), landed = 0 }
+    local read = call('HMGET', state_of(endpoint), unpack(FIELDS))
+    local s = read[1] and { max = tonumber(read[2]), flight = tonumber(read[3] or 0), full = read[4], was = {} }
+    if s then
+      s.rules = rules_of(defaults, read[5])
+      for i, field in ipairs(VITALS) do
+        s[field] = field == 'breaker' and (read[i + 5] or 'closed') or tonumber(read[i + 5] or 0)
+        s.was[field] = s[field]
+      end
+      s.landed = 0
+    end
+    met[endpoint] = s
   end
   return met[endpoint]
 end
@@ -25,35 +38,24 @@ local function tell_of(endpoint, turn, moment)
   told[line] = true
 end
 
-local function open(s)
-  s.breaker, s['until'], s.failures, s.moved = 'open', now + open_ms, 0, true
-end
-
--- The breaker after a result. While it is not closed only a probe's own result moves it: a straggler began before
--- the opening and says nothing about now.
-local function record(endpoint, s, success, probe)
-  if s.breaker == 'closed' then
-    if success and s.failures == 0 then return end
-    s.failures, s.moved = success and 0 or s.failures + 1, true
-    if s.failures >= failures then open(s) end
-  elseif s.breaker == 'half_open' and probe then
-    open(s)
-    if success then s.breaker, s['until'], s.rejoin = 'closed', 0, true end
-    if success then tell_of(endpoint, 'closed', 0) end
-  else
-    return
-  end
-  if s.breaker == 'open' then tell_of(endpoint, 'opened', s['until']) end
-end
-
 -- A probe that was never made: the next one may go at once.
 local function unprobe(s)
-  if s.breaker == 'half_open' then s.breaker, s['until'], s.moved, s.rejoin = 'open', now, true, true end
+  if s.breaker == 'half_open' then s.breaker, s['until'], s.rejoin = 'open', now, true end
+end
+
+local function hear(endpoint, s, probe, i)
+  local turn = record(s, {
+    signal = ARGV[i + 4], hold = tonumber(ARGV[i + 5]), started = tonumber(ARGV[i + 6]),
+    duration = tonumber(ARGV[i + 7]), probe = probe, in_flight = s.flight - s.landed + 1,
+  }, s.rules, now, s.max)
+  if turn then tell_of(endpoint, turn, turn == 'opened' and s['until'] or 0) end
+  if turn == 'closed' then s.rejoin = true end
+  if ARGV[i + 2] == 'dead:gone' then tell_of(endpoint, 'gone', 0) end
 end
 
 local landed = {}
-
-local function settle(delivery, token, verdict, moment, attempt)
+local function settle(i)
+  local delivery, token, verdict, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 8]
   local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e')
   local probe = d[1] == token .. '?'
   if not probe and d[1] ~= token then return 0 end
@@ -66,16 +68,13 @@ local function settle(delivery, token, verdict, moment, attempt)
     if s and probe then unprobe(s) end
   else
     attempts = attempts + 1
-    if call('RPUSH', P .. 'try:' .. delivery, string.sub(attempt, 2)) > kept then
-      call('LPOP', P .. 'try:' .. delivery)
-    end
-    if s then record(endpoint, s, string.sub(attempt, 1, 1) == '+', probe) end
-    if s and verdict == 'dead:gone' then tell_of(endpoint, 'gone', 0) end
+    if call('RPUSH', P .. 'try:' .. delivery, attempt) > kept then call('LPOP', P .. 'try:' .. delivery) end
+    if s then hear(endpoint, s, probe, i) end
   end
 
   local again = verdict == 'returned' or verdict == 'retry'
   if again and s then
-    local due = verdict == 'retry' and tonumber(moment) or tonumber(d[3])
+    local due = verdict == 'retry' and tonumber(ARGV[i + 3]) or tonumber(d[3])
     call('HSET', P .. delivery, 't', '', 'a', attempts, 'due', due, 'u', now)
     enqueue(endpoint, delivery, due, now)
   else
@@ -84,21 +83,31 @@ local function settle(delivery, token, verdict, moment, attempt)
   return 1
 end
 
-local results = {}
-for i = 5, #ARGV, 5 do
-  results[#results + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+-- Writes what changed of an endpoint. It may have its turn again if only its cap kept it out and there is room now.
+local function part(endpoint, s)
+  local flight = math.max(s.flight - s.landed, 0)
+  local changed = { 'flight', flight }
+  for _, field in ipairs(VITALS) do
+    if s[field] ~= s.was[field] then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = s[field]
+    end
+  end
+  call('HSET', state_of(endpoint), unpack(changed))
+  if s.full and flight < concurrency(s.max, s.cap) then
+    call('HDEL', state_of(endpoint), 'full')
+    s.rejoin = true
+  end
+  if s.rejoin then join(endpoint) end
+  -- a failed probe: the next one need not wait until the lease of this one would have ended
+  if s.breaker == 'open' and s['until'] ~= s.was['until'] then call('ZADD', WAIT, 'LT', s['until'], endpoint) end
 end
+
+local results = {}
+for i = 8, #ARGV, WIDTH do results[#results + 1] = settle(i) end
 each('ZREM', LEASES, landed)
 write_ends()
 for endpoint, s in pairs(met) do
-  if s then
-    if s.moved then
-      call('HSET', state_of(endpoint), 'breaker', s.breaker, 'until', s['until'], 'failures', s.failures)
-    end
-    land(endpoint, s.landed)
-    if s.rejoin then join(endpoint) end
-    -- a failed probe: the next one need not wait until the lease of this one would have ended
-    if s.moved and s.breaker == 'open' then call('ZADD', WAIT, 'LT', s['until'], endpoint) end
-  end
+  if s then part(endpoint, s) end
 end
 return { horizon(), results, news }

@@ -39,12 +39,14 @@ end
 local function serve(endpoint, quota)
   call('ZREM', TURN, endpoint)
   local state = state_of(endpoint)
-  local s = call('HMGET', state, 'on', 'max', 'flight', 'timeout', 'gap', 'tat', 'breaker', 'until', 'json')
+  local s = call('HMGET', state, 'on', 'max', 'flight', 'timeout', 'gap', 'tat', 'breaker', 'until', 'json', 'cap',
+    'hold')
   if not s[9] or s[1] == '0' then return 0 end
-  local max, flight, gap = tonumber(s[2]), tonumber(s[3] or 0), tonumber(s[5])
+  local max, flight, gap = concurrency(tonumber(s[2]), tonumber(s[10] or 0)), tonumber(s[3] or 0), tonumber(s[5])
   local probe = s[7] == 'open' or s[7] == 'half_open'
-  if probe and now < tonumber(s[8]) then
-    call('ZADD', WAIT, s[8], endpoint)
+  local rest = math.max(probe and tonumber(s[8]) or 0, tonumber(s[11] or 0))
+  if now < rest then
+    call('ZADD', WAIT, rest, endpoint)
     return 0
   end
   if flight >= max then
