@@ -19,7 +19,7 @@ use crate::delivery::{Pool, PoolSettings};
 use crate::entropy;
 use crate::http::Shared;
 use crate::http::admin::{self, AdminState};
-use crate::http::data::{self, BodyLimits, DataState, Door};
+use crate::http::data::{self, BodyLimits, DataState, Door, EventRules};
 use crate::http::listener::{self, ListenerSettings};
 use crate::pressure::Pressure;
 use crate::registry;
@@ -122,7 +122,8 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     let pressure = Pressure::new(config.workers().get(), base.metrics.clone());
     let pool = base.pool(&config)?.under(pressure.clone());
     let (shared, door) = (base.shared(&config), Arc::new(Door::new(policy)));
-    let data_router = data::router(DataState { shared, door, limits: limits(&config), pressure });
+    let state = DataState { shared, door, limits: limits(&config), pressure, rules: rules(&config) };
+    let data_router = data::router(state);
     let admin_router = admin::router(base.admin_state(&config, in_step.clone()));
 
     let tasks = TaskTracker::new();
@@ -244,6 +245,11 @@ const fn halves(bits: u128) -> [u64; 2] {
 fn limits(config: &Config) -> BodyLimits {
     let body_timeout = Duration::from_millis(config.body_timeout_ms.get().into());
     BodyLimits::new(config.max_payload_bytes, body_timeout, config.buffer_bytes)
+}
+
+fn rules(config: &Config) -> EventRules {
+    let ttl = Some(Duration::from_secs(config.event_ttl_s.into())).filter(|ttl| !ttl.is_zero());
+    EventRules { ttl, max_batch: config.max_batch }
 }
 
 fn listener_settings(config: &Config) -> ListenerSettings {

@@ -127,6 +127,9 @@ fn a_bad_variable_is_named_and_its_value_not_shown() {
         ("HOOKGATE_MAX_PAYLOAD_BYTES", "67108865"),
         ("HOOKGATE_BUFFER_BYTES", "1048575"),
         ("HOOKGATE_MEMORY_BYTES", "1048575"),
+        ("HOOKGATE_EVENT_TTL_S", "7776001"),
+        ("HOOKGATE_MAX_BATCH", "0"),
+        ("HOOKGATE_MAX_BATCH", "1001"),
     ];
     for (variable, value) in out_of_range {
         let refusal = Machine::with(&[(variable, value)]).load().unwrap_err().to_string();

@@ -91,6 +91,8 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::BODY_TIMEOUT_MS, &mut config.body_timeout_ms)?;
     around.set(&key::DRAIN_MS, &mut config.drain_ms)?;
     around.set(&key::IDEMPOTENCY_WINDOW_S, &mut config.idempotency_window_s)?;
+    around.set(&key::EVENT_TTL_S, &mut config.event_ttl_s)?;
+    around.set(&key::MAX_BATCH, &mut config.max_batch)?;
     around.set(&key::RETENTION_S, &mut config.retention_s)?;
     around.set(&key::MAX_PENDING, &mut config.max_pending)?;
     around.set(&key::MEMORY_BYTES, &mut config.memory_bytes)?;

@@ -68,6 +68,9 @@ keys! {
         "How long shutdown may take, milliseconds [10000]";
     IDEMPOTENCY_WINDOW_S = "idempotency_window_s", "HOOKGATE_IDEMPOTENCY_WINDOW_S",
         "a whole number, 1–4294967295", "How long an idempotency key is known, seconds [86400]";
+    EVENT_TTL_S = "event_ttl_s", "HOOKGATE_EVENT_TTL_S", "a whole number, 0–7776000",
+        "How long an event is tried unless it says itself, seconds; 0 for no end [0]";
+    MAX_BATCH = "max_batch", "HOOKGATE_MAX_BATCH", "a whole number, 1–1000", "Events in a batch [100]";
     RETENTION_S = "retention_s", "HOOKGATE_RETENTION_S", "a whole number, 1–4294967295",
         "How long what is finished is remembered, seconds [604800]";
     MAX_PENDING = "max_pending", "HOOKGATE_MAX_PENDING", "a whole number, 1–4294967295",

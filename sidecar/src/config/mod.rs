@@ -87,6 +87,11 @@ pub struct Config {
     pub drain_ms: NonZeroU32,
     /// How long an idempotency key is known, seconds. `HOOKGATE_IDEMPOTENCY_WINDOW_S`, default 86 400 (24 h).
     pub idempotency_window_s: NonZeroU32,
+    /// How long after it is first due an event is tried that does not say itself, seconds, 0–7 776 000 (90 d); what is
+    /// not delivered by then is a dead letter. `HOOKGATE_EVENT_TTL_S`, default 0: no end but that of its schedule.
+    pub event_ttl_s: u32,
+    /// Events in a batch, 1–1000. `HOOKGATE_MAX_BATCH`, default 100.
+    pub max_batch: NonZeroU16,
     /// How long what is finished is remembered, seconds. `HOOKGATE_RETENTION_S`, default 604 800 (7 d).
     pub retention_s: NonZeroU32,
     /// Deliveries pending at once; beyond it 503. `HOOKGATE_MAX_PENDING`, default 1 000 000.
@@ -153,6 +158,8 @@ impl Default for Config {
             body_timeout_ms: at_least_one(30_000),
             drain_ms: at_least_one(10_000),
             idempotency_window_s: at_least_one(86_400),
+            event_ttl_s: 0,
+            max_batch: at_least_one_16(100),
             retention_s: at_least_one(604_800),
             max_pending: at_least_one(1_000_000),
             memory_bytes: 256 << 20,
@@ -258,6 +265,12 @@ impl Config {
         }
         if !logs::is_filter(&self.log) {
             return Err(ConfigError::range(&key::LOG));
+        }
+        if self.event_ttl_s > 7_776_000 {
+            return Err(ConfigError::range(&key::EVENT_TTL_S));
+        }
+        if self.max_batch.get() > 1000 {
+            return Err(ConfigError::range(&key::MAX_BATCH));
         }
         if self.memory_bytes < 1 << 20 {
             return Err(ConfigError::range(&key::MEMORY_BYTES));

@@ -25,7 +25,8 @@ pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Signal, Status, Tenant,
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Signal,
+    Status, Tenant,
 };
 
 /// Why a store did not do what it was asked.

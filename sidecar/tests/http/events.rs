@@ -1,5 +1,8 @@
 //! The event API: accepted once, carried byte for byte, a batch all or none.
 
+use std::time::Duration;
+
+use hookgate_sidecar::clock::{Clock as _, SystemClock};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -117,6 +120,58 @@ async fn accepted_events_are_listed_and_shown() {
     assert!(shown.json["payload"].as_str().unwrap().starts_with(r#"{"type":"a","timestamp":""#), "{shown:?}");
     let other = sidecar.admin(Method::GET, "/v1/events?tenant=other").send().await;
     assert_eq!(other.json, json!({"data": [], "next_cursor": null}));
+}
+
+#[tokio::test]
+async fn a_scheduled_event_goes_out_at_its_moment_and_no_sooner() {
+    let (sidecar, subscriber) = (Sidecar::start().await, Subscriber::start(&[200]).await);
+    sidecar.endpoint(&json!({"url": subscriber.url})).await;
+    let send = async |deliver_at: &str| {
+        let event = json!({"type": "a", "data": 1, "deliver_at": deliver_at});
+        let answer = sidecar.data(Method::POST, "/v1/events").key().json(&event).send().await;
+        assert_eq!((answer.status, &answer.json["deliveries"]), (202, &json!(1)), "{answer:?}");
+        let id = answer.json["id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/deliveries?event_id={id}");
+        let delivery = sidecar.admin(Method::GET, &path).send().await.json["data"][0].clone();
+        (id, delivery)
+    };
+    let later = SystemClock.now().plus(Duration::from_secs(3_600));
+    let text = jiff::Timestamp::from_millisecond(later.0.try_into().unwrap()).unwrap().to_string();
+    let (far, waiting) = send(&text).await;
+    assert_eq!((&waiting["status"], &waiting["next_attempt_at"]), (&json!("pending"), &json!(text)));
+    let shown = sidecar.admin(Method::GET, &format!("/v1/events/{far}")).send().await.json;
+    assert_eq!((&shown["deliver_at"], &shown["expires_at"]), (&json!(text), &json!(null)));
+
+    let soon = SystemClock.now().plus(Duration::from_millis(400));
+    let text = jiff::Timestamp::from_millisecond(soon.0.try_into().unwrap()).unwrap().to_string();
+    let (near, _) = send(&text).await;
+    let got = &subscriber.received(1).await[0];
+    assert!(SystemClock.now() >= soon, "not before its moment");
+    assert_eq!(got.headers.get("webhook-id").unwrap().to_str().unwrap(), near);
+
+    let retry = format!("/v1/deliveries/{}/retry", waiting["id"].as_str().unwrap());
+    assert_eq!(sidecar.admin(Method::POST, &retry).send().await.status, 202);
+    let got = &subscriber.received(2).await[1];
+    assert_eq!(got.headers.get("webhook-id").unwrap().to_str().unwrap(), far, "sent at once by hand");
+}
+
+#[tokio::test]
+async fn an_event_says_how_long_it_may_be_tried_or_the_setting_does() {
+    let variables = [("HOOKGATE_API_KEY", KEY), ("HOOKGATE_EVENT_TTL_S", "60"), ("HOOKGATE_MAX_BATCH", "2")];
+    let sidecar = Sidecar::with(&variables, "").await;
+    let ask = |event: &Value| sidecar.data(Method::POST, "/v1/events/batch").key().json(event).send();
+    let plain = json!({"type": "a", "data": 1});
+    let own = json!({"type": "a", "data": 1, "ttl_s": 5});
+    let answer = ask(&json!({"events": [plain, own]})).await;
+    for (place, seconds) in [(0, 60), (1, 5)] {
+        let path = format!("/v1/events/{}", answer.json["data"][place]["id"].as_str().unwrap());
+        let shown = sidecar.admin(Method::GET, &path).send().await.json;
+        let moment = |field: &str| shown[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let span = moment("expires_at").as_millisecond() - moment("accepted_at").as_millisecond();
+        assert_eq!(span, seconds * 1_000, "{shown}");
+    }
+    let many = ask(&json!({"events": [plain, plain, plain]})).await;
+    assert!(many.problem(422, "invalid_field").contains("events: expected 1–2 events"), "{many:?}");
 }
 
 #[tokio::test]

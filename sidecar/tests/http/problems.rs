@@ -55,6 +55,29 @@ async fn a_bad_event_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn terms_that_cannot_be_granted_are_refused_with_their_place() {
+    let sidecar = Sidecar::start().await;
+    let table = [
+        (r#""deliver_at":"tomorrow""#, "deliver_at: expected a moment"),
+        (r#""deliver_at":"9999-01-01T00:00:00Z""#, "deliver_at: expected a moment at most 30 days ahead."),
+        (r#""ttl_s":0"#, "ttl_s: invalid value: integer `0`"),
+        (r#""ttl_s":7776001"#, "ttl_s: expected 1–7776000 seconds."),
+        (r#""expires_at":"2000-01-01T00:00:00Z""#, "expires_at: expected a moment after now"),
+    ];
+    for (terms, detail) in table {
+        let event = format!(r#"{{"type":"a","data":1,{terms}}}"#);
+        let batch = format!(r#"{{"events":[{{"type":"a","data":1}},{event}]}}"#);
+        let place = format!("events[1].{detail}");
+        for (path, body, detail) in [("/v1/events", event, detail), ("/v1/events/batch", batch, &*place)] {
+            let answer = sidecar.data(Method::POST, path).key().body(body).send().await;
+            assert!(answer.problem(422, "invalid_field").starts_with(detail), "{detail}: {answer:?}");
+        }
+    }
+    let none = sidecar.admin(Method::GET, "/v1/events").send().await;
+    assert_eq!(none.json["data"], json!([]), "nothing of it was accepted");
+}
+
+#[tokio::test]
 async fn what_cannot_be_served_is_told_in_the_same_form_on_both_listeners() {
     let sidecar = Sidecar::start().await;
     let table = [

@@ -78,6 +78,8 @@ pub(super) struct EventView {
     size_bytes: usize,
     request_id: String,
     accepted_at: Moment,
+    deliver_at: Option<Moment>,
+    expires_at: Option<Moment>,
     /// As text, if it is UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
@@ -113,6 +115,8 @@ impl From<Event> for EventView {
             size_bytes: event.payload.len(),
             request_id: event.request_id,
             accepted_at: Moment(event.accepted_at),
+            deliver_at: event.deliver_at.map(Moment),
+            expires_at: event.expires_at.map(Moment),
             payload: None,
             payload_base64: None,
         }

@@ -1,13 +1,13 @@
 //! Events of sources: the body's bytes as they came, the type where the source's rule finds it.
 
-use hookgate_policy::{Accepted, EventTypeRule, Policy};
+use hookgate_policy::{Accepted, EventTypeRule};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::super::Problem;
 use super::offer::{self, Content};
-use super::{Arrival, pointer};
-use crate::entropy::Entropy;
+use super::terms::Wish;
+use super::{Arrival, Reading, pointer};
 use crate::model::EventType;
 use crate::store::Offer;
 
@@ -15,17 +15,17 @@ use crate::store::Offer;
 pub(super) fn offer(
     arrival: &Arrival<'_>,
     accepted: &Accepted,
-    policy: &Policy,
-    entropy: Entropy,
+    reading: Reading<'_>,
 ) -> Result<Offer, Problem> {
-    let source = policy.source(&accepted.source).ok_or(Problem::Internal)?;
-    let tenant = offer::tenant_of(accepted, policy)?;
+    let source = reading.policy.source(&accepted.source).ok_or(Problem::Internal)?;
+    let tenant = offer::tenant_of(accepted, reading.policy)?;
     let content = Content {
         event_type: event_type(source.event_type(), source.name(), &arrival.parts.headers, &arrival.body)?,
         payload: arrival.body.clone(),
         content_type: content_type(&arrival.parts.headers),
+        terms: Wish::default().grant(arrival.now, reading.rules.ttl).or(Err(Problem::Internal))?,
     };
-    Ok(offer::offer(arrival, tenant, content, offer::replay_keys(accepted, "")?, entropy))
+    Ok(offer::offer(arrival, tenant, content, offer::replay_keys(accepted, "")?, reading))
 }
 
 /// The type that the rule finds; the source's name where it finds none that can be one.

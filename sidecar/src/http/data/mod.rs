@@ -4,23 +4,26 @@
 //! | path | who | what |
 //! |---|---|---|
 //! | `/v1/events` | the API key, or a source with this path | one event, in the API's form |
-//! | `/v1/events/batch` | the same | 1–100 of them, all or none |
+//! | `/v1/events/batch` | the same | 1–`max_batch` of them, all or none |
 //! | a source's path | the source's signature | one event, its bytes as they came |
 
 mod inbound;
 mod offer;
 mod pointer;
 mod submission;
+mod terms;
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hookgate_policy::{Accepted, Next, Stamp};
+use hookgate_policy::{Accepted, Next, Policy, Stamp};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -34,6 +37,7 @@ use super::door;
 pub use super::door::Door;
 use super::{Problem, Shared, problem};
 use crate::clock::Millis;
+use crate::entropy::Entropy;
 use crate::pressure::{Passage, Pressure};
 use crate::store::{Acceptance, Offer};
 
@@ -51,6 +55,17 @@ pub struct DataState {
     pub limits: BodyLimits,
     /// How fast events may be accepted.
     pub pressure: Pressure,
+    /// What holds for every event.
+    pub rules: EventRules,
+}
+
+/// What holds for every event, whatever it asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRules {
+    /// How long after it is first due an event may be tried that does not say itself; `None`: without end.
+    pub ttl: Option<Duration>,
+    /// Most events in a batch.
+    pub max_batch: NonZeroU16,
 }
 
 /// The data listener as a service.
@@ -71,6 +86,14 @@ pub(super) struct Arrival<'a> {
     /// The source and what it proved; `None` when the API key did.
     accepted: Option<Accepted>,
     now: Millis,
+}
+
+/// What arrivals are read by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    policy: &'a Policy,
+    entropy: Entropy,
+    rules: EventRules,
 }
 
 async fn answer(State(state): State<DataState>, request: Request) -> Response {
@@ -114,17 +137,13 @@ impl DataState {
     }
 
     async fn serve(&self, arrival: &Arrival<'_>, passage: Passage) -> Result<Response, Problem> {
-        let entropy = self.shared.entropy;
+        let (policy, entropy) = (self.door.policy(), self.shared.entropy);
+        let reading = Reading { policy, entropy, rules: self.rules };
         match (arrival.parts.uri.path(), &arrival.accepted) {
-            (ONE, _) => {
-                self.accept_one(submission::one(arrival, self.door.policy(), entropy)?, passage).await
-            }
-            (BATCH, _) => {
-                self.accept_batch(submission::batch(arrival, self.door.policy(), entropy)?, passage).await
-            }
+            (ONE, _) => self.accept_one(submission::one(arrival, reading)?, passage).await,
+            (BATCH, _) => self.accept_batch(submission::batch(arrival, reading)?, passage).await,
             (_, Some(accepted)) => {
-                self.accept_one(inbound::offer(arrival, accepted, self.door.policy(), entropy)?, passage)
-                    .await
+                self.accept_one(inbound::offer(arrival, accepted, reading)?, passage).await
             }
             (_, None) => Err(Problem::NotFound),
         }

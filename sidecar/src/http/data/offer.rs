@@ -7,8 +7,8 @@ use hookgate_policy::{Accepted, Policy};
 use http::HeaderMap;
 
 use super::super::Problem;
-use super::Arrival;
-use crate::entropy::Entropy;
+use super::terms::Terms;
+use super::{Arrival, Reading};
 use crate::model::{Event, EventId, EventType, IdempotencyKey, Tenant};
 use crate::store::Offer;
 
@@ -17,6 +17,7 @@ pub(super) struct Content {
     pub(super) event_type: EventType,
     pub(super) payload: Bytes,
     pub(super) content_type: String,
+    pub(super) terms: Terms,
 }
 
 /// The event with its keys.
@@ -25,10 +26,10 @@ pub(super) fn offer(
     tenant: Tenant,
     content: Content,
     keys: Vec<IdempotencyKey>,
-    entropy: Entropy,
+    reading: Reading<'_>,
 ) -> Offer {
     let event = Event {
-        id: EventId::fresh(arrival.now, entropy(), &tenant),
+        id: EventId::fresh(arrival.now, (reading.entropy)(), &tenant),
         tenant,
         event_type: content.event_type,
         payload: content.payload,
@@ -37,8 +38,8 @@ pub(super) fn offer(
         request_id: arrival.stamp.request_id.clone(),
         traceparent: traceparent(&arrival.parts.headers),
         accepted_at: arrival.now,
-        deliver_at: None,
-        expires_at: None,
+        deliver_at: content.terms.deliver_at,
+        expires_at: content.terms.expires_at,
     };
     Offer { event: Arc::new(event), keys }
 }

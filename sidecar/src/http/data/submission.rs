@@ -1,22 +1,22 @@
-//! Events in the API's form: `{type, data, tenant?, id?}`, one or a batch. Subscribers get `{type, timestamp, data}`,
+//! Events in the API's form: `{type, data, tenant?, id?, deliver_at?, ttl_s? | expires_at?}`, one or a batch. Subscribers get `{type, timestamp, data}`,
 //! written once, here; `data` is not read, only carried: the bytes that came are the bytes that go.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
-use hookgate_policy::Policy;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::Problem;
 use super::super::json::{self, Object};
-use super::super::{Problem, time};
-use super::Arrival;
+use super::super::time::{self, Moment};
 use super::offer::{self, Content};
+use super::terms::Wish;
+use super::{Arrival, Reading};
 use crate::clock::Millis;
-use crate::entropy::Entropy;
 use crate::model::{EventType, IdempotencyKey, Tenant};
 use crate::store::Offer;
 
-/// Most events in a batch.
-const MAX_BATCH: usize = 100;
 /// The header by which a client names what it must not do twice.
 const KEY_HEADER: &str = "idempotency-key";
 
@@ -29,6 +29,9 @@ struct Submission<'a> {
     data: &'a RawValue,
     tenant: Option<Tenant>,
     id: Option<String>,
+    deliver_at: Option<Moment>,
+    ttl_s: Option<NonZeroU32>,
+    expires_at: Option<Moment>,
 }
 
 #[derive(Deserialize)]
@@ -63,37 +66,38 @@ impl Place {
 }
 
 /// The body of `POST /v1/events`.
-pub(super) fn one(arrival: &Arrival<'_>, policy: &Policy, entropy: Entropy) -> Result<Offer, Problem> {
-    offer_of(json::read(&arrival.body)?, Place::Only, arrival, policy, entropy)
+pub(super) fn one(arrival: &Arrival<'_>, reading: Reading<'_>) -> Result<Offer, Problem> {
+    offer_of(json::read(&arrival.body)?, Place::Only, arrival, reading)
 }
 
 /// The body of `POST /v1/events/batch`.
-pub(super) fn batch(arrival: &Arrival<'_>, policy: &Policy, entropy: Entropy) -> Result<Vec<Offer>, Problem> {
+pub(super) fn batch(arrival: &Arrival<'_>, reading: Reading<'_>) -> Result<Vec<Offer>, Problem> {
     let Batch { events } = json::read(&arrival.body)?;
-    if !(1..=MAX_BATCH).contains(&events.len()) {
-        return Err(invalid("events".to_owned(), "expected 1–100 events"));
+    let most = reading.rules.max_batch.get().into();
+    if !(1..=most).contains(&events.len()) {
+        return Err(invalid("events".to_owned(), &format!("expected 1–{most} events")));
     }
     let numbered = events.into_iter().enumerate();
-    numbered
-        .map(|(index, Object(event))| offer_of(event, Place::Nth(index), arrival, policy, entropy))
-        .collect()
+    numbered.map(|(index, Object(event))| offer_of(event, Place::Nth(index), arrival, reading)).collect()
 }
 
 fn offer_of(
     submission: Submission<'_>,
     place: Place,
     arrival: &Arrival<'_>,
-    policy: &Policy,
-    entropy: Entropy,
+    reading: Reading<'_>,
 ) -> Result<Offer, Problem> {
-    let tenant = tenant(submission.tenant, place, arrival, policy)?;
+    let tenant = tenant(submission.tenant, place, arrival, reading)?;
     let keys = keys(submission.id.as_deref(), place, arrival)?;
+    let Submission { deliver_at, ttl_s, expires_at, .. } = submission;
+    let terms = Wish { deliver_at, ttl_s, expires_at }.grant(arrival.now, reading.rules.ttl);
     let content = Content {
         payload: envelope(&submission.r#type, arrival.now, submission.data),
         event_type: submission.r#type,
         content_type: "application/json".to_owned(),
+        terms: terms.map_err(|(field, problem)| invalid(place.field(field), problem))?,
     };
-    Ok(offer::offer(arrival, tenant, content, keys, entropy))
+    Ok(offer::offer(arrival, tenant, content, keys, reading))
 }
 
 /// The bytes that subscribers get.
@@ -107,10 +111,10 @@ fn tenant(
     wanted: Option<Tenant>,
     place: Place,
     arrival: &Arrival<'_>,
-    policy: &Policy,
+    reading: Reading<'_>,
 ) -> Result<Tenant, Problem> {
     let Some(accepted) = &arrival.accepted else { return Ok(wanted.unwrap_or_default()) };
-    let own = offer::tenant_of(accepted, policy)?;
+    let own = offer::tenant_of(accepted, reading.policy)?;
     if wanted.is_some_and(|wanted| wanted != own) {
         return Err(invalid(place.field("tenant"), "this source sends for another tenant"));
     }

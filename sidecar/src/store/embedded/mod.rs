@@ -40,7 +40,8 @@ use self::fault::Trouble;
 use self::group::Write;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settled, Settlement, Settling, Store, StoreError, StoreSettings, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settled,
+    Settlement, Settling, Store, StoreError, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};

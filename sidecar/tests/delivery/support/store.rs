@@ -10,7 +10,8 @@ use hookgate_sidecar::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Next, Tenant,
 };
 use hookgate_sidecar::store::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put, Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put,
+    Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
 };
 use tokio::sync::{Notify, Semaphore};
 
