@@ -48,6 +48,15 @@ pub fn signal(reply: Reply, now: Millis, most: Duration) -> Signal {
     }
 }
 
+/// The same for an event that is not to be tried from `expires_at` on: a retry that would come too late is none.
+#[must_use]
+pub fn before(expires_at: Option<Millis>, next: Next) -> Next {
+    match (next, expires_at) {
+        (Next::RetryAt(moment), Some(expires_at)) if expires_at <= moment => Next::Dead(DeadReason::Expired),
+        (next, _) => next,
+    }
+}
+
 /// Reads a `Retry-After` value: whole seconds, or an HTTP date as seen from `now` (one that has passed asks for
 /// nothing). `None` when it is neither.
 #[must_use]
@@ -147,6 +156,22 @@ mod tests {
         ];
         for (reply, expected) in table {
             assert_eq!(signal(reply, NOW, most), expected, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn no_retry_is_planned_beyond_the_events_end() {
+        let end = Some(Millis(NOW.0 + 1_000));
+        let (expired, gone) = (Next::Dead(DeadReason::Expired), Next::Dead(DeadReason::Gone));
+        let table = [
+            ("one before its end", end, in_ms(999), in_ms(999)),
+            ("at its end", end, in_ms(1_000), expired),
+            ("without an end", None, in_ms(u64::MAX - NOW.0), in_ms(u64::MAX - NOW.0)),
+            ("what is delivered is delivered", Some(Millis(0)), Next::Delivered, Next::Delivered),
+            ("and what is dead keeps its reason", Some(Millis(0)), gone, gone),
+        ];
+        for (promise, end, next, expected) in table {
+            assert_eq!(before(end, next), expected, "{promise}");
         }
     }
 

@@ -15,6 +15,8 @@ pub enum DeadReason {
     Gone,
     /// Its endpoint was deleted while it waited.
     EndpointDeleted,
+    /// Its event's time was over before it was delivered.
+    Expired,
 }
 
 /// Where a delivery stands.

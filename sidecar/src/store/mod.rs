@@ -25,8 +25,8 @@ pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Signal,
-    Status, Tenant,
+    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next,
+    Signal, Tenant,
 };
 
 /// Why a store did not do what it was asked.
@@ -130,6 +130,8 @@ pub enum Report {
     },
     /// None was made (shutdown): due again at once, nothing counted.
     Returned,
+    /// None was made, and none will be: a dead letter.
+    Over(DeadReason),
 }
 
 /// A [`Report`] with the lease it is for.
@@ -293,10 +295,11 @@ pub trait Store: Debug + Send + Sync {
     async fn take(&self, ask: Ask) -> Result<Taken, StoreError>;
 
     /// Records results, in order, answering one [`Settled`] each, and how endpoints turned by them. What an attempt
-    /// says of its endpoint also moves its breaker; a `Returned` does not.
+    /// says of its endpoint also moves its breaker; what was not attempted does not.
     async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Settling, StoreError>;
 
-    /// Ended leases go back, old rows are trimmed. Idempotent; safe on every replica at once.
+    /// Ended leases go back, what waits and has expired becomes a dead letter, old rows are trimmed. Idempotent; safe
+    /// on every replica at once.
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;
 
     /// Woken (`notify_waiters` and one permit) whenever work may have become due sooner than `Taken::next` said: by

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
-    Attempt, BreakerRules, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure,
+    Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure,
     IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Status, Tenant,
 };
 use hookgate_sidecar::store::{
@@ -178,6 +178,11 @@ pub fn failed(lease: &Lease, now: Millis, next: Next) -> Settlement {
 
 pub fn returned(lease: &Lease) -> Settlement {
     Settlement { delivery: lease.delivery, token: lease.token, report: Report::Returned }
+}
+
+pub fn given_up(lease: &Lease) -> Settlement {
+    let report = Report::Over(DeadReason::Expired);
+    Settlement { delivery: lease.delivery, token: lease.token, report }
 }
 
 pub async fn settle(store: &dyn Store, settlement: Settlement, now: Millis) -> Settled {

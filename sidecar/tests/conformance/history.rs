@@ -39,6 +39,7 @@ enum NextStep {
     Delivered,
     RetryIn(u64),
     Dead,
+    GivenUp,
     Returned,
 }
 
@@ -47,6 +48,7 @@ fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
         3 => Just(NextStep::Delivered),
         3 => (0..9_000_u64).prop_map(NextStep::RetryIn),
         1 => Just(NextStep::Dead),
+        1 => Just(NextStep::GivenUp),
         1 => Just(NextStep::Returned),
     ];
     let ahead_ms = prop_oneof![3 => Just(0), 1 => 0..9_000_u64];
@@ -176,6 +178,7 @@ impl<S: Subject> History<S> {
             NextStep::Delivered => succeeded(&lease, now),
             NextStep::RetryIn(ms) => failed(&lease, now, Next::RetryAt(Millis(now.0 + ms))),
             NextStep::Dead => failed(&lease, now, Next::Dead(DeadReason::Exhausted)),
+            NextStep::GivenUp => given_up(&lease),
             NextStep::Returned => returned(&lease),
         };
         let settled = settle(&*self.store(), settlement, now).await;
@@ -190,6 +193,10 @@ impl<S: Subject> History<S> {
             NextStep::Delivered => row.status = Status::Delivered,
             NextStep::RetryIn(ms) => row.due = Millis(now.0 + ms),
             NextStep::Dead => row.status = Status::Dead(DeadReason::Exhausted),
+            NextStep::GivenUp => {
+                row.status = Status::Dead(DeadReason::Expired);
+                return;
+            }
             NextStep::Returned => return,
         }
         (row.attempts, row.step) = (row.attempts + 1, row.step + 1);

@@ -60,6 +60,10 @@ macro_rules! conformance {
                 a_retry_waits_until_its_moment
                 a_dead_letter_stays_dead
                 a_returned_lease_is_due_at_once_and_counts_nothing
+                a_delivery_that_is_given_up_is_dead_without_an_attempt
+                a_probe_that_is_given_up_leaves_its_turn_to_the_next
+                what_expires_while_it_waits_is_a_dead_letter
+                what_expires_in_an_attempt_is_left_to_its_result
                 an_ended_lease_is_reclaimed_once
                 a_late_result_changes_nothing
                 a_result_settled_twice_counts_once

@@ -1,10 +1,12 @@
 //! How a pool takes: what it has room for, when there is something, one trouble at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::clock::Clock;
 use hookgate_sidecar::delivery::Drained;
-use hookgate_sidecar::model::Next;
+use hookgate_sidecar::model::{DeadReason, Event, Next};
+use hookgate_sidecar::store::Lease;
 use hookgate_sidecar::telemetry::metrics::Metrics;
 
 use crate::support::{FakeStore, FakeTransport, Running, TokioClock, lease, settings, wait_until};
@@ -66,6 +68,26 @@ async fn what_becomes_due_between_looking_and_resting_is_not_missed() {
     wait_until("the attempt", || transport.began(1)).await;
     assert!(clock.now().since(TokioClock::START) < Duration::from_millis(100), "not by the fallback look");
     assert_eq!(pool.stop().await, Drained::Clean);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_time_is_over_is_not_tried() {
+    let until = |token, end| {
+        let lease = lease(token, "ok");
+        Lease { event: Arc::new(Event { expires_at: Some(end), ..(*lease.event).clone() }), ..lease }
+    };
+    let (over, in_time) = (TokioClock::START, TokioClock::START.plus(Duration::from_secs(60)));
+    let (store, transport) = (FakeStore::with([until(1, over), until(2, in_time)]), FakeTransport::new());
+    let metrics = Metrics::new();
+    let pool = Running::start_with(&store, &transport, settings(1), metrics.clone());
+    wait_until("the other's result", || pool.settled(1)).await;
+    assert_eq!(pool.stop().await, Drained::Clean);
+    assert_eq!(transport.began(0).unwrap(), [2]);
+    assert_eq!(store.next_of(1), Some(Next::Dead(DeadReason::Expired)));
+    assert_eq!((store.attempted(), store.next_of(2)), (vec![2], Some(Next::Delivered)));
+    let text = metrics.scrape(None);
+    let dead = r#"webhook_deliveries_total{status="dead",event_type="order.created"} 1"#;
+    assert!(text.lines().any(|line| line == dead), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

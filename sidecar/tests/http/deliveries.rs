@@ -54,6 +54,18 @@ async fn a_dead_letter_shows_its_attempts_and_is_tried_again_by_hand() {
 }
 
 #[tokio::test]
+async fn what_is_not_delivered_in_its_time_is_a_dead_letter_that_says_so() {
+    let (sidecar, subscriber) = (Sidecar::start().await, Subscriber::start(&[500]).await);
+    let retry = json!({"max_attempts": 100, "base_ms": 20, "max_ms": 20});
+    sidecar.endpoint(&json!({"url": subscriber.url, "retry": retry})).await;
+    let event = json!({"type": "a", "data": 1, "ttl_s": 1});
+    let answer = sidecar.data(Method::POST, "/v1/events").key().json(&event).send().await;
+    let dead = delivery(&sidecar, answer.json["id"].as_str().unwrap(), "dead").await;
+    assert_eq!(dead["dead_reason"], json!("expired"), "{dead}");
+    assert!(dead["attempt_count"].as_u64().unwrap() >= 1, "{dead}");
+}
+
+#[tokio::test]
 async fn metrics_show_what_became_of_events() {
     let (sidecar, subscriber) = (Sidecar::start().await, Subscriber::start(&[200]).await);
     let endpoint = sidecar.endpoint(&json!({"url": subscriber.url})).await;

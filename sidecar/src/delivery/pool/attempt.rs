@@ -10,8 +10,8 @@ use tracing::{Instrument, Span, field};
 use super::Shared;
 use crate::clock::Millis;
 use crate::delivery::attempt::Sent;
-use crate::delivery::retry::{decide, signal};
-use crate::model::{Next, Outcome};
+use crate::delivery::retry::{before, decide, signal};
+use crate::model::{DeadReason, Next, Outcome};
 use crate::store::{Lease, Report, Settlement};
 
 /// A result on its way to the store, with the moment from which it may be too late.
@@ -38,9 +38,13 @@ impl Attempts {
         let span = deliver_span(&lease);
         let under_way = shared.pressure.begin(&lease, shared.clock.now());
         let attempt = async move {
-            let report = match cut.run_until_cancelled(shared.transport.send(&lease)).await {
-                Some(sent) => report(&shared, &lease, sent, draw),
-                None => Report::Returned,
+            let report = if lease.event.has_expired(shared.clock.now()) {
+                give_up(&shared, &lease)
+            } else {
+                match cut.run_until_cancelled(shared.transport.send(&lease)).await {
+                    Some(sent) => report(&shared, &lease, sent, draw),
+                    None => Report::Returned,
+                }
             };
             drop(under_way);
             hand_over(&results, &lease, report).await;
@@ -72,9 +76,24 @@ fn deliver_span(lease: &Lease) -> Span {
     )
 }
 
+/// An event whose time is over is not tried once more.
+fn give_up(shared: &Shared, lease: &Lease) -> Report {
+    shared.metrics.given_up(&lease.event.event_type);
+    tracing::info!(
+        delivery_id = %lease.delivery,
+        endpoint_id = %lease.endpoint.id,
+        event_type = %lease.event.event_type,
+        request_id = lease.event.request_id,
+        attempts = lease.attempt.saturating_sub(1),
+        "expired"
+    );
+    Report::Over(DeadReason::Expired)
+}
+
 fn report(shared: &Shared, lease: &Lease, sent: Sent, draw: u64) -> Report {
     let now = shared.clock.now();
     let next = decide(sent.reply, lease.step, &lease.endpoint.retry, now, draw);
+    let next = before(lease.event.expires_at, next);
     let signal = signal(sent.reply, now, shared.settings.longest_hold);
     shared.metrics.attempted(&lease.event.event_type, sent.reply.outcome, sent.duration, next);
     tell(lease, &sent, next);

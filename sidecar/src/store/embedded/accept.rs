@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::changes::{Changes, Effect};
+use super::expiry;
 use super::fault::Trouble;
 use super::mint::Mint;
 use super::registry::Registry;
@@ -76,6 +77,9 @@ fn admit(
     desk.pending = pending;
     let due = event.due(now);
     let seq = write_event(desk.connection, event, deliveries)?;
+    if deliveries > 0 {
+        expiry::note(desk.connection, seq, event)?;
+    }
     for slot in slots {
         let delivery = desk.mint.next(now, &event.tenant);
         let mut insert = desk.connection.prepare_cached(

@@ -31,6 +31,15 @@ pub(super) enum Effect {
         /// Which.
         delivery: DeliveryId,
     },
+    /// A waiting delivery is no longer pending.
+    Drop {
+        /// For whom it waited.
+        slot: Slot,
+        /// Since or until when.
+        due: Millis,
+        /// Which.
+        delivery: DeliveryId,
+    },
     /// An attempt ended.
     End {
         /// Whose.
@@ -105,6 +114,7 @@ pub(super) fn apply(schedule: &mut Schedule, effects: &[Effect], now: Millis) ->
                 schedule.remove(slot, from, delivery, now);
                 schedule.push(slot, to, delivery, now);
             }
+            Effect::Drop { slot, due, delivery } => drop(schedule.remove(slot, due, delivery, now)),
             Effect::End { delivery, ending } => {
                 let Some(slot) = schedule.held(delivery).map(|held| held.slot) else { continue };
                 let gone = matches!(ending, Ending::Attempted { next: Next::Dead(DeadReason::Gone), .. });

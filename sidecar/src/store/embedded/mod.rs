@@ -12,6 +12,7 @@
 
 mod accept;
 mod changes;
+mod expiry;
 mod fault;
 mod group;
 mod leasing;
@@ -40,8 +41,8 @@ use self::fault::Trouble;
 use self::group::Write;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settled,
-    Settlement, Settling, Store, StoreError, StoreSettings, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settlement,
+    Settling, Store, StoreError, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};

@@ -65,16 +65,18 @@ pub(super) const fn state(status: Status) -> i64 {
         Status::Dead(DeadReason::Exhausted) => 2,
         Status::Dead(DeadReason::Gone) => 3,
         Status::Dead(DeadReason::EndpointDeleted) => 4,
+        Status::Dead(DeadReason::Expired) => 5,
     }
 }
 
 /// Every status there is.
-const STATUSES: [Status; 5] = [
+const STATUSES: [Status; 6] = [
     Status::Pending,
     Status::Delivered,
     Status::Dead(DeadReason::Exhausted),
     Status::Dead(DeadReason::Gone),
     Status::Dead(DeadReason::EndpointDeleted),
+    Status::Dead(DeadReason::Expired),
 ];
 
 /// The states that a filter admits.
@@ -89,6 +91,7 @@ pub(super) fn read_status(row: &Row<'_>) -> Result<Status, Trouble> {
         2 => Ok(Status::Dead(DeadReason::Exhausted)),
         3 => Ok(Status::Dead(DeadReason::Gone)),
         4 => Ok(Status::Dead(DeadReason::EndpointDeleted)),
+        5 => Ok(Status::Dead(DeadReason::Expired)),
         other => Err(Trouble::Unreadable { what: "deliveries.state", why: format!("no state is {other}") }),
     }
 }

@@ -34,6 +34,10 @@ pub(super) fn settle(
         }
         let ending = match report {
             Report::Returned => Ending::Returned,
+            Report::Over(reason) => {
+                give_up(connection, *delivery, Status::Dead(*reason), now, &mut changes)?;
+                Ending::Over
+            }
             Report::Attempted { attempt, next, signal } => {
                 let next = record(connection, *delivery, attempt, *next, now, &mut changes)?;
                 let (started_at, duration_ms) = (attempt.started_at, attempt.duration_ms);
@@ -68,6 +72,21 @@ fn record(
     update.execute(params![delivery.as_bytes(), state(status), moment(due), moment(now)])?;
     remember(connection, delivery, attempt)?;
     Ok(if let Next::RetryAt(due) = next { Next::RetryAt(kept(due)) } else { next })
+}
+
+/// Ends a delivery without an attempt.
+pub(super) fn give_up(
+    connection: &Connection,
+    delivery: DeliveryId,
+    dead: Status,
+    now: Millis,
+    changes: &mut Changes,
+) -> Result<(), Trouble> {
+    changes.sums.count(dead, 1);
+    let mut update =
+        connection.prepare_cached("UPDATE deliveries SET state = ?2, updated_at = ?3 WHERE id = ?1")?;
+    update.execute(params![delivery.as_bytes(), state(dead), moment(now)])?;
+    Ok(())
 }
 
 fn remember(connection: &Connection, delivery: DeliveryId, attempt: &Attempt) -> Result<(), Trouble> {

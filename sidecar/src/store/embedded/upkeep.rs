@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::changes::Changes;
+use super::expiry::expire;
 use super::fault::Trouble;
 use super::owner::Owner;
 use super::registry;
@@ -90,7 +91,7 @@ impl Owner {
         })
     }
 
-    /// Takes ended leases back and does a bounded part of the forgetting.
+    /// Takes ended leases back and does a bounded part of the expiring and forgetting.
     pub(super) fn tend(&mut self, now: Millis) -> Result<Round, Trouble> {
         let reclaimed = self.schedule.reclaim(now);
         if reclaimed > 0 {
@@ -98,12 +99,16 @@ impl Owner {
         }
         let half_buried = self.burying.first().copied();
         let burying = half_buried.map_or(Ok(false), |slot| self.bury_more(slot, now))?;
+        let expiring = self.change(now, |owner| expire(&owner.connection, &owner.schedule, now))?;
         let horizon = Horizon::due(&self.settings, now);
         let trimmed = self.change(now, |owner| {
             let (trimmed, sums) = trim(&owner.connection, horizon)?;
             Ok((trimmed, Changes { sums, ..Changes::default() }))
         })?;
-        Ok(Round { did: Maintained { reclaimed, trimmed }, more: burying || trimmed >= u64::from(BATCH) })
+        Ok(Round {
+            did: Maintained { reclaimed, trimmed },
+            more: burying || expiring || trimmed >= u64::from(BATCH),
+        })
     }
 
     /// Sums and conditions.

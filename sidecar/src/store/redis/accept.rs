@@ -133,7 +133,7 @@ impl Shared {
         let event = &offer.event;
         let head = Head::write(event).map_err(broken(OPERATION))?;
         call.arg(event.id.to_string()).arg(event.tenant.as_str()).arg(head).arg(event.payload.as_ref());
-        call.arg(event.due(now).0);
+        call.arg(event.due(now).0).arg(event.expires_at.map_or_else(String::new, |end| end.0.to_string()));
         call.arg(offer.keys.len());
         for key in &offer.keys {
             call.arg(key.as_str());

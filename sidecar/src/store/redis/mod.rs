@@ -57,8 +57,8 @@ use self::owners::Others;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settled,
-    Settlement, Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
+    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settlement,
+    Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};

@@ -146,6 +146,7 @@ fn read_status(text: &str) -> Option<Status> {
         "dead:exhausted" => Some(Status::Dead(DeadReason::Exhausted)),
         "dead:gone" => Some(Status::Dead(DeadReason::Gone)),
         "dead:endpoint_deleted" => Some(Status::Dead(DeadReason::EndpointDeleted)),
+        "dead:expired" => Some(Status::Dead(DeadReason::Expired)),
         _ => None,
     }
 }
@@ -156,6 +157,7 @@ pub(super) const fn dead(reason: DeadReason) -> &'static str {
         DeadReason::Exhausted => "dead:exhausted",
         DeadReason::Gone => "dead:gone",
         DeadReason::EndpointDeleted => "dead:endpoint_deleted",
+        DeadReason::Expired => "dead:expired",
     }
 }
 
@@ -179,7 +181,9 @@ mod tests {
 
     #[test]
     fn every_dead_reason_is_read_as_it_was_written() {
-        for reason in [DeadReason::Exhausted, DeadReason::Gone, DeadReason::EndpointDeleted] {
+        for reason in
+            [DeadReason::Exhausted, DeadReason::Gone, DeadReason::EndpointDeleted, DeadReason::Expired]
+        {
             assert_eq!(read_status(dead(reason)), Some(Status::Dead(reason)));
         }
         assert_eq!(read_status("dead"), None);

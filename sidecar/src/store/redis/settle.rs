@@ -101,11 +101,16 @@ fn read_news((endpoint, turn, moment): NewsRow) -> Result<News, Damaged> {
     Ok(News { endpoint: endpoint.parse().ok().ok_or(damaged)?, turn })
 }
 
-/// What the script is told of a report: the verdict, the moment of a retry, and what it says of the endpoint.
+/// What the script is told of a report: the verdict, the moment of a retry, and what it says of the endpoint; nothing
+/// of that for an attempt that was not made.
 fn tell(call: &mut ScriptInvocation<'_>, report: &Report) -> Result<(), serde_json::Error> {
-    let Report::Attempted { attempt, next, signal } = report else {
-        call.arg("returned").arg(0).arg("").arg(0).arg(0).arg(0).arg("");
-        return Ok(());
+    let (attempt, next, signal) = match report {
+        Report::Attempted { attempt, next, signal } => (attempt, next, signal),
+        Report::Returned | Report::Over(_) => {
+            let verdict = if let Report::Over(reason) = report { dead(*reason) } else { "returned" };
+            call.arg(verdict).arg(0).arg("").arg(0).arg(0).arg(0).arg("");
+            return Ok(());
+        }
     };
     match *next {
         Next::Delivered => call.arg("delivered").arg(0),

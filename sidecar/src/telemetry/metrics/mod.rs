@@ -30,7 +30,7 @@ type Breakers = Family<EndpointLabel, Gauge>;
 ///
 /// | metric | labels | what |
 /// |---|---|---|
-/// | `webhook_deliveries_total` | `status`, `event_type` | results of attempts by what they did to their delivery: `delivered`; `failed`, to be tried again; `dead`, given up. A delivery counts as delivered or dead once, as failed for every attempt between |
+/// | `webhook_deliveries_total` | `status`, `event_type` | results of attempts by what they did to their delivery: `delivered`; `failed`, to be tried again; `dead`, given up (when its event expired, without an attempt). A delivery counts as delivered or dead once, as failed for every attempt between |
 /// | `webhook_delivery_duration_seconds` | `event_type` | how long attempts took |
 /// | `webhook_attempts_total` | `outcome` | attempts by class of answer (`2xx`, …) or failure (`timeout`, …) |
 /// | `webhook_attempts_in_flight` | | attempts under way in this process |
@@ -104,6 +104,12 @@ impl Metrics {
             .observe(took.as_secs_f64());
         self.0.attempts.get_or_create(&Class { outcome: labels::class(outcome) }).inc();
         self.0.deliveries.get_or_create(&Delivery { status: Ended::of(next), event_type }).inc();
+    }
+
+    /// Counts a delivery as dead that no attempt has ended.
+    pub fn given_up(&self, event_type: &EventType) {
+        let event_type = self.0.event_types.label(event_type);
+        self.0.deliveries.get_or_create(&Delivery { status: Ended::Dead, event_type }).inc();
     }
 
     /// Counts an attempt as under way for as long as the answer lives.

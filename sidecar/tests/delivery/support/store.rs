@@ -65,6 +65,7 @@ impl FakeStore {
         let settled = self.settled.lock().unwrap();
         settled.iter().find(|one| one.token == token).and_then(|one| match &one.report {
             Report::Attempted { next, .. } => Some(*next),
+            Report::Over(reason) => Some(Next::Dead(*reason)),
             Report::Returned => None,
         })
     }

@@ -59,6 +59,8 @@ pub(super) enum Ending {
     },
     /// It was not made.
     Returned,
+    /// It was not made, and none will be.
+    Over,
 }
 
 /// One lane's figures.
@@ -199,6 +201,10 @@ impl Schedule {
             Ending::Returned => {
                 lane.vitals.forgo(held.probe, now);
                 (Some(held.due), None)
+            }
+            Ending::Over => {
+                lane.vitals.forgo(held.probe, now);
+                (None, None)
             }
         };
         match again {

@@ -143,6 +143,7 @@ fn any_ending() -> impl Strategy<Value = Ending> {
             attempted(Signal::Overloaded { hold_until: hold.map(Millis) }, Next::RetryAt(Millis(ms)))
         }),
         1 => Just(Ending::Returned),
+        1 => Just(Ending::Over),
     ]
 }
 
@@ -223,6 +224,10 @@ impl List {
         let lane = self.lanes.iter_mut().find(|lane| lane.0 == held.slot).unwrap();
         match ending {
             Ending::Returned => lane.2.forgo(held.probe, now),
+            Ending::Over => {
+                lane.2.forgo(held.probe, now);
+                self.rows.remove(at);
+            }
             Ending::Attempted { signal, started_at, duration_ms, next } => {
                 let heard = Heard { signal, probe: held.probe, started_at, duration_ms, in_flight };
                 lane.2.record(heard, now, &BREAKER, lane.1.max_in_flight);

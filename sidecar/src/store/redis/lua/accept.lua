@@ -1,7 +1,7 @@
 -- accept: events with their keys and deliveries, all or nothing.
 -- ARGV: now · room for deliveries · key window (ms) · channel, empty when nobody listens · origin · shard
 --       tenants, each (name, registry version) · offers, each
---       (event, tenant, head, payload, due, keys…, deliveries… as (delivery, endpoint)); every list after its length
+--       (event, tenant, head, payload, due, end or empty, keys…, deliveries… as (delivery, endpoint)); every list after its length
 -- Answers {0, pending, {event, deliveries, duplicate, …}} · {1, tenant} when its registry moved on · {2} when full.
 local at = 0
 local function arg() at = at + 1; return ARGV[at] end
@@ -40,7 +40,7 @@ local function answer(event, deliveries, duplicate)
 end
 
 for _ = 1, tonumber(arg()) do
-  local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), due = arg() }
+  local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), due = arg(), ends = arg() }
   offer.keys, offer.deliveries = list(1), list(2)
   for i, key in ipairs(offer.keys) do offer.keys[i] = P .. 'key:' .. offer.tenant .. ':' .. key end
   -- The same event once more is the same call once more: its first answer was lost on the way.
@@ -85,7 +85,11 @@ for _, offer in ipairs(fresh) do
   call('HSET', P .. offer.event, 't', offer.tenant, 'm', offer.head, 'p', offer.payload, 'd', table.concat(ids, ' '),
     'n', offer.count, 'k', offer.count)
   call('ZADD', EVENTS, 0, offer.event)
-  if offer.count == 0 then call('ZADD', FINISHED, now, offer.event) end
+  if offer.count == 0 then
+    call('ZADD', FINISHED, now, offer.event)
+  elseif offer.ends ~= '' then
+    call('ZADD', EXPIRING, offer.ends, offer.event)
+  end
   local value = whole(now + window) .. ' ' .. offer.event .. ' ' .. offer.count
   -- Redis only collects the garbage, a minute late: whether a key is known is decided by the caller's clock.
   for _, key in ipairs(offer.keys) do call('SET', key, value, 'PX', whole(window + 60000)) end

@@ -4,6 +4,7 @@
 local P, call = KEYS[1], redis.call
 local SUMS, TURN, WAIT, LEASES = P .. 'sums', P .. 'turn', P .. 'wait', P .. 'leases'
 local FINISHED, DEAD, EVENTS, GONE = P .. 'finished', P .. 'dead', P .. 'events', P .. 'gone'
+local EXPIRING = P .. 'expiring'
 
 local function whole(number) return string.format('%.0f', number) end
 local function queue_of(endpoint) return P .. 'queue:' .. endpoint end

@@ -2,7 +2,7 @@
 -- ARGV: 1 now (ms) · 2–6 the breaker's settings: failures, percent, least attempts, open for (ms), at most (ms)
 --       7 attempts kept · then settlements of (delivery, token, verdict, moment, signal, hold, started, duration,
 --       attempt); verdict: `delivered`, `retry` at the moment, `dead:` and the reason, `returned`; signal: `+`, `-`,
---       or `~` for overload with a hold until (ms); the attempt is opaque
+--       or `~` for overload with a hold until (ms); the attempt is opaque, empty when none was made
 -- A probe's lease is kept as its token and `?`. Answers {horizon, {1 recorded or 0 lease lost, …},
 -- {{endpoint, `opened`, `closed` or `gone`, until}, …}}.
 local now, kept, WIDTH = tonumber(ARGV[1]), tonumber(ARGV[7]), 9
@@ -64,7 +64,7 @@ local function settle(i)
   landed[#landed + 1] = delivery
   if s then s.landed = s.landed + 1 end
 
-  if verdict == 'returned' then
+  if attempt == '' then
     if s and probe then unprobe(s) end
   else
     attempts = attempts + 1
