@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Config, ConfigError, Surroundings};
 use crate::clock::Millis;
 use crate::delivery::egress::{OwnListeners, check_url};
-use crate::model::{BreakerRules, Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
+use crate::model::{BreakerRules, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Tenant};
 use crate::registry;
 
 /// One `[[endpoints]]` of the file. `Debug` shows which one it is and no more.
@@ -23,6 +23,9 @@ pub struct DeclaredEndpoint {
     /// Which event types it wants; default all.
     #[serde(default = "all")]
     pub event_types: Vec<Glob>,
+    /// Which of their payloads it wants; default all.
+    #[serde(default)]
+    pub filter: Option<Filter>,
     /// Whose it is.
     #[serde(default)]
     pub tenant: Tenant,
@@ -119,6 +122,7 @@ impl DeclaredEndpoint {
             tenant: self.tenant.clone(),
             url: self.url.clone(),
             event_types: self.event_types.clone(),
+            filter: self.filter.clone(),
             secrets: secrets.collect::<Result<_, _>>()?,
             headers: headers.collect::<Result<_, _>>()?,
             max_in_flight: self.max_in_flight,

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointId, Glob, Tenant};
+use super::{EndpointId, Filter, Glob, Tenant};
 use crate::clock::Millis;
 
 /// A signing secret, `whsec_` and base64. Never shown by `Debug`.
@@ -72,6 +72,9 @@ pub struct Endpoint {
     pub url: String,
     /// Which event types it wants; any one match is enough. `["*"]` is all.
     pub event_types: Vec<Glob>,
+    /// Which payloads of these types it wants; `None` is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// Live signing secrets, newest first, 1–3.
     pub secrets: Vec<Secret>,
     /// Headers added to every attempt, for the subscriber's own authorisation. Values are secrets.

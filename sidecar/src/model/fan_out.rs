@@ -1,10 +1,12 @@
 //! Which endpoints an event goes to. Pure; every store decides with this.
 
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-use super::{Endpoint, EventType, InvalidId};
+use super::{Endpoint, Event, EventType, InvalidId};
 
 /// A pattern over event types: `*` stands for any run of characters, dots too; all else for itself. 1–128 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,14 +57,42 @@ impl<'de> Deserialize<'de> for Glob {
     }
 }
 
-/// The endpoints of one tenant that get an event of this type, in their given order.
+/// An event as its tenant's endpoints see it: its type, and its payload as JSON, which is read once, and only if one
+/// of them has a filter.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    event: &'a Event,
+    json: OnceLock<Option<Value>>,
+}
+
+impl<'a> Sight<'a> {
+    /// Of this event.
+    #[must_use]
+    pub const fn of(event: &'a Event) -> Self {
+        Self { event, json: OnceLock::new() }
+    }
+
+    /// Whether an endpoint of its tenant gets it.
+    fn is_for(&self, endpoint: &Endpoint) -> bool {
+        endpoint.enabled
+            && endpoint.event_types.iter().any(|glob| glob.matches(&self.event.event_type))
+            && endpoint
+                .filter
+                .as_ref()
+                .is_none_or(|filter| self.json().is_some_and(|json| filter.matches(json)))
+    }
+
+    fn json(&self) -> Option<&Value> {
+        self.json.get_or_init(|| serde_json::from_slice(&self.event.payload).ok()).as_ref()
+    }
+}
+
+/// Those of one tenant's endpoints that get an event, in their given order.
 pub fn matching<'a>(
     endpoints: impl IntoIterator<Item = &'a Endpoint>,
-    event_type: &EventType,
+    sight: &Sight<'_>,
 ) -> impl Iterator<Item = &'a Endpoint> {
-    endpoints
-        .into_iter()
-        .filter(move |e| e.enabled && e.event_types.iter().any(|glob| glob.matches(event_type)))
+    endpoints.into_iter().filter(|endpoint| sight.is_for(endpoint))
 }
 
 #[cfg(test)]

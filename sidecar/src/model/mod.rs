@@ -5,11 +5,13 @@ mod delivery;
 mod endpoint;
 mod event;
 mod fan_out;
+mod filter;
 mod id;
 
 pub use attempt::{Attempt, Failure, Outcome, Signal};
 pub use delivery::{DeadReason, Delivery, Next, Status};
 pub use endpoint::{BreakerRules, Endpoint, Retry, Secret};
 pub use event::{Event, EventType, IdempotencyKey};
-pub use fan_out::{Glob, matching};
+pub use fan_out::{Glob, Sight, matching};
+pub use filter::Filter;
 pub use id::{DeliveryId, EndpointId, EventId, InvalidId, Tenant};

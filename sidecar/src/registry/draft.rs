@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::limits::{default_in_flight, default_timeout_ms};
 use crate::clock::Millis;
 use crate::entropy::Entropy;
-use crate::model::{BreakerRules, Endpoint, EndpointId, Glob, Retry, Secret, Tenant};
+use crate::model::{BreakerRules, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Tenant};
 
 /// What creates an endpoint: only `url` is needed.
 #[derive(Clone, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Draft {
     pub tenant: Tenant,
     /// What it wants; without any, all.
     pub event_types: Option<Vec<Glob>>,
+    /// Which of their payloads; without one, all.
+    pub filter: Option<Filter>,
     /// A secret that the subscriber already has; without one a new one is made.
     pub secret: Option<Secret>,
     /// Added to every attempt.
@@ -64,6 +66,7 @@ impl Draft {
             tenant: self.tenant,
             url: self.url,
             event_types: self.event_types.unwrap_or_else(|| "*".parse().into_iter().collect()),
+            filter: self.filter,
             secrets: vec![self.secret.unwrap_or_else(|| fresh_secret(entropy))],
             headers: lower_case(self.headers),
             max_in_flight: self.max_in_flight.unwrap_or_else(default_in_flight),
@@ -80,12 +83,14 @@ impl Draft {
     }
 }
 
-/// What changes an endpoint: the fields that are there; `null` takes a header or the rate limit away.
+/// What changes an endpoint: the fields that are there; `null` takes a header, the filter or the rate limit away.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Patch {
     url: Option<String>,
     event_types: Option<Vec<Glob>>,
+    #[serde(deserialize_with = "given")]
+    filter: Option<Option<Filter>>,
     headers: BTreeMap<String, Option<String>>,
     max_in_flight: Option<NonZeroU16>,
     #[serde(deserialize_with = "given")]
@@ -113,6 +118,7 @@ impl Patch {
     pub fn apply(self, endpoint: &mut Endpoint, now: Millis) {
         set(&mut endpoint.url, self.url);
         set(&mut endpoint.event_types, self.event_types);
+        set(&mut endpoint.filter, self.filter);
         set(&mut endpoint.max_in_flight, self.max_in_flight);
         set(&mut endpoint.rate_limit, self.rate_limit);
         set(&mut endpoint.timeout_ms, self.timeout_ms);

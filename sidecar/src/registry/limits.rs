@@ -124,6 +124,7 @@ mod tests {
             tenant: Tenant::default(),
             url: "https://example.com/hook".to_owned(),
             event_types: vec!["*".parse().unwrap()],
+            filter: None,
             secrets: vec![Secret("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned())],
             headers: [("authorization".to_owned(), "Bearer x".to_owned())].into(),
             max_in_flight: default_in_flight(),

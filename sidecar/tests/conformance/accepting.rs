@@ -114,6 +114,50 @@ pub async fn an_event_goes_to_the_matching_endpoints_of_its_tenant(subject: &imp
     assert_eq!(deliveries_of(&*store, foreign.id).await[0].endpoint_id, endpoint_id("foreign"));
 }
 
+pub async fn an_endpoint_with_a_filter_gets_what_fits_it(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    let filter = |json: &str| Some(serde_json::from_str(json).unwrap());
+    let large = Endpoint { filter: filter(r#"{"n":[{"numeric":[">",5]}]}"#), ..endpoint("large") };
+    let not_x = Endpoint { filter: filter(r#"{"$not":{"x":[{"exists":true}]}}"#), ..endpoint("not-x") };
+    for endpoint in [&large, &not_x] {
+        put(&*store, endpoint).await;
+        assert_eq!(store.endpoint(&endpoint.id).await.unwrap().as_ref(), Some(endpoint), "kept as it is");
+    }
+    put(&*store, &endpoint("all")).await;
+    let table = [
+        ("one that fits both", r#"{"n":6}"#, vec!["all", "large", "not-x"]),
+        ("one that fits one", r#"{"n":6,"x":null}"#, vec!["all", "large"]),
+        ("one that fits the other", r#"{"n":5}"#, vec!["all", "not-x"]),
+        ("what is no JSON fits no filter", r#"{"n":6} and more"#, vec!["all"]),
+        ("nor does nothing", "", vec!["all"]),
+    ];
+    let events = table.each_ref().map(|(_, payload, _)| Event { payload: (*payload).into(), ..event(at(0)) });
+    let offers: Vec<_> = events.into_iter().map(|event| offer(event, &[])).collect();
+    let answers = store.accept(&offers, at(0)).await.unwrap();
+    for ((what, _, expected), answer) in table.iter().zip(answers) {
+        let deliveries = deliveries_of(&*store, answer.id).await;
+        let mut names: Vec<&str> = deliveries.iter().map(|one| one.endpoint_id.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(&names, expected, "{what}");
+        assert_eq!(answer.deliveries as usize, expected.len(), "{what}");
+    }
+}
+
+pub async fn one_event_for_a_thousand_endpoints_is_all_or_nothing(subject: &impl Subject) {
+    let store = subject.open(StoreSettings { max_pending: 1_999, ..StoreSettings::default() }).await;
+    put_thousand(&store).await;
+    let first = store.accept(&[offer(event(at(0)), &["k"])], at(0)).await.unwrap()[0];
+    assert_eq!((first.deliveries, first.duplicate), (1_000, false));
+    let refused = offer(event(at(1)), &["other"]);
+    let refusal = store.accept(std::slice::from_ref(&refused), at(1)).await.unwrap_err();
+    assert_eq!(refusal.fault, StoreFault::Full, "there is room for 999 of them");
+    assert_eq!(store.census().await.unwrap().pending, 1_000);
+    assert_eq!(store.event(&refused.event.id).await.unwrap(), None);
+    let again = store.accept(&[offer(event(at(2)), &["k"])], at(2)).await.unwrap()[0];
+    assert_eq!((again.id, again.deliveries, again.duplicate), (first.id, 1_000, true));
+    assert_each_gets_one(&*store, at(3)).await;
+}
+
 pub async fn an_event_nobody_wants_is_kept_and_known(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     let answer = store.accept(&[offer(event(at(0)), &["k"])], at(0)).await.unwrap()[0];
@@ -146,6 +190,16 @@ pub async fn an_idempotency_window_ends(subject: &impl Subject) {
         }
         ids.dedup();
         assert_eq!(ids.len(), 3, "{key}: a duplicate is the first one, and each new one is new");
+    }
+}
+
+pub async fn of_two_known_keys_the_first_named_answers(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    let offers = [offer(event(at(0)), &["a"]), offer(event(at(0)), &["b"])];
+    let first = store.accept(&offers, at(0)).await.unwrap();
+    for (keys, which) in [(["a", "b"], 0), (["b", "a"], 1)] {
+        let answer = store.accept(&[offer(event(at(1)), &keys)], at(1)).await.unwrap()[0];
+        assert_eq!((answer.id, answer.duplicate), (first[which].id, true), "{keys:?}");
     }
 }
 

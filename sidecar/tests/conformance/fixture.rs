@@ -16,6 +16,7 @@ use hookgate_sidecar::model::{
 use hookgate_sidecar::store::{
     Acceptance, Ask, DeliveryFilter, Lease, Page, Put, Report, Settled, Settlement, Store, Taken,
 };
+use tokio::task::JoinSet;
 
 /// The timeout of every [`endpoint`].
 pub const TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ pub fn endpoint(name: &str) -> Endpoint {
         tenant: Tenant::default(),
         url: format!("https://{name}.example/hook"),
         event_types: vec!["*".parse().unwrap()],
+        filter: None,
         secrets: vec![Secret("whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=".to_owned())],
         headers: BTreeMap::from([("authorization".to_owned(), "Bearer t".to_owned())]),
         max_in_flight: NonZeroU16::MAX,
@@ -106,6 +108,32 @@ pub use hookgate_sidecar::store::Offer;
 
 pub async fn put(store: &dyn Store, endpoint: &Endpoint) {
     assert!(store.put_endpoint(endpoint, Put::Upsert).await.unwrap(), "endpoint {} is put", endpoint.id);
+}
+
+/// Puts a thousand [`endpoint`]s.
+pub async fn put_thousand(store: &Arc<dyn Store>) {
+    let mut tasks = JoinSet::new();
+    for n in 0..1_000 {
+        let store = Arc::clone(store);
+        tasks.spawn(async move { put(&*store, &endpoint(&format!("e{n}"))).await });
+    }
+    tasks.join_all().await;
+}
+
+/// Delivers what is due; fails unless a thousand endpoints got one each.
+pub async fn assert_each_gets_one(store: &dyn Store, now: Millis) {
+    let mut got = BTreeMap::<EndpointId, usize>::new();
+    loop {
+        let leases = leases(store, now, 250).await;
+        if leases.is_empty() {
+            break;
+        }
+        let settlements: Vec<Settlement> = leases.iter().map(|lease| succeeded(lease, now)).collect();
+        store.settle(&settlements, now).await.unwrap();
+        leases.iter().for_each(|lease| *got.entry(lease.endpoint.id.clone()).or_default() += 1);
+    }
+    assert_eq!(got.len(), 1_000, "every endpoint");
+    assert!(got.values().all(|count| *count == 1), "once");
 }
 
 /// Accepts `count` events without keys, in one batch.

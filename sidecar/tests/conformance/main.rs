@@ -32,8 +32,11 @@ macro_rules! conformance {
                 a_batch_over_max_pending_writes_nothing
                 room_comes_back_with_every_finished_delivery
                 an_event_goes_to_the_matching_endpoints_of_its_tenant
+                an_endpoint_with_a_filter_gets_what_fits_it
+                one_event_for_a_thousand_endpoints_is_all_or_nothing
                 an_event_nobody_wants_is_kept_and_known
                 an_idempotency_window_ends
+                of_two_known_keys_the_first_named_answers
                 one_key_offered_at_once_by_many_is_accepted_once
                 every_byte_and_field_of_an_event_is_kept
                 an_accept_wakes_who_waits

@@ -148,3 +148,36 @@ async fn declared_endpoints_are_there_and_read_only() {
     let unchanged = sidecar.admin(Method::GET, "/v1/endpoints/declared").send().await;
     assert_eq!(unchanged.json, shown.json);
 }
+
+#[tokio::test]
+async fn a_filter_is_shown_changed_and_refused_with_its_place() {
+    let sidecar = Sidecar::start().await;
+    let filter = json!({"data": {"amount": [{"numeric": [">=", 100]}]}});
+    let url = "https://example.com/hook";
+    let id = sidecar.endpoint(&json!({"url": url, "filter": filter})).await;
+    let path = format!("/v1/endpoints/{id}");
+    assert_eq!(sidecar.admin(Method::GET, &path).send().await.json["filter"], filter);
+    let send = async |amount: u32| {
+        let event = json!({"type": "a", "data": {"amount": amount}});
+        let answer = sidecar.data(Method::POST, "/v1/events").key().json(&event).send().await;
+        answer.json["deliveries"].clone()
+    };
+    assert_eq!((send(99).await, send(100).await), (json!(0), json!(1)));
+    let removed = sidecar.admin(Method::PATCH, &path).json(&json!({"filter": null})).send().await;
+    assert_eq!((removed.status, &removed.json["filter"]), (200, &json!(null)), "{removed:?}");
+    assert_eq!(send(99).await, json!(1));
+
+    let table = [
+        (json!(1), "filter: invalid type"),
+        (json!({"data": {"amount": 1}}), "filter.data.amount: invalid type"),
+        (json!({"data": {"amount": [{"numeric": [">", "1"]}]}}), "filter.data.amount[0].numeric[1]: "),
+        (json!({"a": [{"like": "x"}]}), "filter.a[0]: expected one of prefix"),
+    ];
+    for (filter, detail) in table {
+        for (method, path) in [(Method::POST, "/v1/endpoints"), (Method::PATCH, &*path)] {
+            let draft = json!({"url": url, "filter": filter});
+            let answer = sidecar.admin(method, path).json(&draft).send().await;
+            assert!(answer.problem(422, "invalid_field").starts_with(detail), "{detail}: {answer:?}");
+        }
+    }
+}

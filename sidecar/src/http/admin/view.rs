@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::time::Moment;
 use crate::model::{
     Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType,
-    Failure, Glob, Outcome, Retry, Secret, Status, Tenant,
+    Failure, Filter, Glob, Outcome, Retry, Secret, Status, Tenant,
 };
 use crate::store::Listed;
 
@@ -17,6 +17,7 @@ pub(super) struct EndpointView {
     tenant: Tenant,
     url: String,
     event_types: Vec<Glob>,
+    filter: Option<Filter>,
     /// Names only.
     headers: Vec<String>,
     /// How many secrets sign; after a rotation two.
@@ -50,6 +51,7 @@ impl From<Endpoint> for EndpointView {
             tenant: endpoint.tenant,
             url: endpoint.url,
             event_types: endpoint.event_types,
+            filter: endpoint.filter,
             headers: endpoint.headers.into_keys().collect(),
             live_secrets: endpoint.secrets.len(),
             max_in_flight: endpoint.max_in_flight.get(),

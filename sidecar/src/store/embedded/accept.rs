@@ -68,7 +68,7 @@ fn admit(
     changes: &mut Changes,
 ) -> Result<Acceptance, Trouble> {
     let event = &*offer.event;
-    let slots = desk.registry.fan_out(&event.tenant, &event.event_type);
+    let slots = desk.registry.fan_out(event);
     let deliveries = u32::try_from(slots.len()).unwrap_or(u32::MAX);
     let pending = desk.pending.saturating_add(deliveries.into());
     if pending > desk.max_pending && deliveries > 0 {

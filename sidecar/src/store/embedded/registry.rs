@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::fault::Trouble;
 use super::schedule::Slot;
-use crate::model::{Endpoint, EndpointId, EventType, Tenant, matching};
+use crate::model::{Endpoint, EndpointId, Event, Sight, Tenant, matching};
 use crate::store::{Listed, Page, Put};
 
 /// One live endpoint.
@@ -59,10 +59,11 @@ impl Registry {
         self.by_id.values()
     }
 
-    /// Where an event of this tenant and type goes.
-    pub(super) fn fan_out(&self, tenant: &Tenant, event_type: &EventType) -> Vec<Slot> {
-        let endpoints = self.by_tenant.get(tenant).into_iter().flat_map(BTreeMap::values);
-        let wanted = matching(endpoints.map(Arc::as_ref), event_type);
+    /// Where an event goes.
+    pub(super) fn fan_out(&self, event: &Event) -> Vec<Slot> {
+        let endpoints = self.by_tenant.get(&event.tenant).into_iter().flat_map(BTreeMap::values);
+        let sight = Sight::of(event);
+        let wanted = matching(endpoints.map(Arc::as_ref), &sight);
         wanted.filter_map(|endpoint| self.by_id.get(&endpoint.id)).map(|entry| entry.slot).collect()
     }
 

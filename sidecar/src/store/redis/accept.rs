@@ -12,7 +12,7 @@ use super::link::Again;
 use super::record::{Damaged, Head};
 use super::registry::TenantView;
 use super::{Millis, Shared, StoreError, scripts};
-use crate::model::{DeliveryId, Tenant, matching};
+use crate::model::{DeliveryId, Sight, Tenant, matching};
 use crate::store::{Acceptance, Offer, StoreFault};
 
 const OPERATION: &str = "accept";
@@ -20,6 +20,18 @@ const OPERATION: &str = "accept";
 const TRIES: usize = 8;
 
 type Views = BTreeMap<Tenant, Arc<TenantView>>;
+
+/// An offer with what its tenant's endpoints see of it, however often they are asked.
+struct Seen<'a> {
+    offer: &'a Offer,
+    sight: Sight<'a>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(offer: &'a Offer) -> Self {
+        Self { offer, sight: Sight::of(&offer.event) }
+    }
+}
 
 /// What the script did with the offers of one shard.
 enum Reply {
@@ -36,16 +48,17 @@ enum Reply {
 impl Shared {
     pub(super) async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError> {
         self.open(OPERATION).await?;
-        let mut shards: BTreeMap<Shard, Vec<(usize, &Offer)>> = BTreeMap::new();
+        let offers: Vec<Seen<'_>> = offers.iter().map(Seen::of).collect();
+        let mut shards: BTreeMap<Shard, Vec<(usize, &Seen<'_>)>> = BTreeMap::new();
         for (place, offer) in offers.iter().enumerate() {
-            shards.entry(Shard::of(&offer.event.tenant)).or_default().push((place, offer));
+            shards.entry(Shard::of(&offer.offer.event.tenant)).or_default().push((place, offer));
         }
         if shards.len() > 1 {
-            self.look_for_room(offers).await?;
+            self.look_for_room(&offers).await?;
         }
         let mut answers = Vec::with_capacity(offers.len());
         for (shard, offers) in shards {
-            let (places, offers): (Vec<usize>, Vec<&Offer>) = offers.into_iter().unzip();
+            let (places, offers): (Vec<usize>, Vec<&Seen<'_>>) = offers.into_iter().unzip();
             answers.extend(places.into_iter().zip(self.accept_shard(shard, &offers, now).await?));
         }
         answers.sort_unstable_by_key(|(place, _)| *place);
@@ -53,7 +66,7 @@ impl Shared {
     }
 
     /// Refuses a batch over several shards before its first script, if all of it would be too much.
-    async fn look_for_room(&self, offers: &[Offer]) -> Result<(), StoreError> {
+    async fn look_for_room(&self, offers: &[Seen<'_>]) -> Result<(), StoreError> {
         let views = self.views(offers.iter()).await?;
         let added: usize = offers.iter().map(|offer| recipients(offer, &views).count()).sum();
         let pending = self.pending.sum().saturating_add(u64::try_from(added).unwrap_or(u64::MAX));
@@ -63,7 +76,7 @@ impl Shared {
     async fn accept_shard(
         &self,
         shard: Shard,
-        offers: &[&Offer],
+        offers: &[&Seen<'_>],
         now: Millis,
     ) -> Result<Vec<Acceptance>, StoreError> {
         for _ in 0..TRIES {
@@ -89,10 +102,10 @@ impl Shared {
         Err(StoreError { operation: OPERATION, fault: StoreFault::Unavailable, source })
     }
 
-    async fn views<'a>(&self, offers: impl Iterator<Item = &'a Offer>) -> Result<Views, StoreError> {
+    async fn views<'a>(&self, offers: impl Iterator<Item = &'a Seen<'a>>) -> Result<Views, StoreError> {
         let mut views = Views::new();
         for offer in offers {
-            let tenant = &offer.event.tenant;
+            let tenant = &offer.offer.event.tenant;
             if !views.contains_key(tenant) {
                 views.insert(tenant.clone(), self.tenant(OPERATION, tenant).await?);
             }
@@ -103,7 +116,7 @@ impl Shared {
     fn accept_call(
         &self,
         shard: Shard,
-        offers: &[&Offer],
+        offers: &[&Seen<'_>],
         views: &Views,
         now: Millis,
     ) -> Result<ScriptInvocation<'static>, StoreError> {
@@ -126,16 +139,16 @@ impl Shared {
     fn add_offer(
         &self,
         call: &mut ScriptInvocation<'_>,
-        offer: &Offer,
+        offer: &Seen<'_>,
         views: &Views,
         now: Millis,
     ) -> Result<(), StoreError> {
-        let event = &offer.event;
+        let (event, keys) = (&offer.offer.event, &offer.offer.keys);
         let head = Head::write(event).map_err(broken(OPERATION))?;
         call.arg(event.id.to_string()).arg(event.tenant.as_str()).arg(head).arg(event.payload.as_ref());
         call.arg(event.due(now).0).arg(event.expires_at.map_or_else(String::new, |end| end.0.to_string()));
-        call.arg(offer.keys.len());
-        for key in &offer.keys {
+        call.arg(keys.len());
+        for key in keys {
             call.arg(key.as_str());
         }
         let mut deliveries: Vec<(DeliveryId, &str)> = recipients(offer, views)
@@ -155,19 +168,18 @@ impl Shared {
 const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
 
 /// The ids of the endpoints that get an event.
-fn recipients<'a>(offer: &'a Offer, views: &'a Views) -> impl Iterator<Item = &'a str> {
-    let endpoints = views.get(&offer.event.tenant).map_or(&[][..], |view| &view.endpoints);
-    matching(endpoints.iter().map(AsRef::as_ref), &offer.event.event_type)
-        .map(|endpoint| endpoint.id.as_str())
+fn recipients<'a>(offer: &'a Seen<'_>, views: &'a Views) -> impl Iterator<Item = &'a str> {
+    let endpoints = views.get(&offer.offer.event.tenant).map_or(&[][..], |view| &view.endpoints);
+    matching(endpoints.iter().map(AsRef::as_ref), &offer.sight).map(|endpoint| endpoint.id.as_str())
 }
 
 /// When the first of the deliveries that were made is due; by this call, or by the same one whose answer was lost.
-fn first_due(offers: &[&Offer], answers: &[Acceptance], now: Millis) -> Option<Millis> {
+fn first_due(offers: &[&Seen<'_>], answers: &[Acceptance], now: Millis) -> Option<Millis> {
     let made = offers
         .iter()
         .zip(answers)
-        .filter(|(offer, answer)| answer.deliveries > 0 && answer.id == offer.event.id);
-    made.map(|(offer, _)| offer.event.due(now)).min()
+        .filter(|(offer, answer)| answer.deliveries > 0 && answer.id == offer.offer.event.id);
+    made.map(|(offer, _)| offer.offer.event.due(now)).min()
 }
 
 fn read_reply(reply: Vec<Value>, offers: usize) -> Result<Reply, Damaged> {

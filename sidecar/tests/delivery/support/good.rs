@@ -59,6 +59,7 @@ pub(crate) fn lease_to(url: &str) -> Lease {
         tenant: Tenant::default(),
         url: url.to_owned(),
         event_types: vec!["*".parse().unwrap()],
+        filter: None,
         secrets: vec![Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())],
         headers: BTreeMap::new(),
         max_in_flight: NonZeroU16::MAX,
