@@ -286,8 +286,9 @@ pub enum Put {
 /// Every method fails with a [`StoreError`] that says whether to try again; a listing also with `BadCursor`.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
-    /// Atomically, each offer for itself and all of them together: a known key answers the first result; else the
-    /// event, its keys and one delivery per matching endpoint are written. `Ok` only after all of it is durable.
+    /// Atomically, each offer for itself, and all of them together whose tenants share a shard: a known key answers
+    /// the first result; else the event, its keys and one delivery per matching endpoint are written. `Ok` only after
+    /// all of it is durable.
     async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError>;
 
     /// Leases due deliveries, fair over endpoints, each within its endpoint's `max_in_flight`, `rate_limit` and

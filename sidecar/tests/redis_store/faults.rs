@@ -122,6 +122,31 @@ async fn what_was_answered_survives_a_killed_redis() {
     assert_eq!(store.census().await.unwrap().pending, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fan_out_cut_off_by_a_kill_is_there_as_a_whole_or_not_at_all() {
+    let mut server = RedisServer::start().await;
+    let store: Arc<dyn Store> = Arc::new(store(&server));
+    put_thousand(&store).await;
+    for round in 0..10 {
+        let now = at(round * 100_000);
+        let key = format!("round {round}");
+        let (cut, again) = (offer(event(now), &[&key]), offer(event(now), &[&key]));
+        let (mut accepting, process) = (JoinSet::new(), Arc::clone(&store));
+        accepting.spawn(async move { process.accept(&[cut], now).await.map(|answers| answers[0]) });
+        // the moment of the fault: from before the script begins until after it ended
+        tokio::time::sleep(Duration::from_millis(2 * round)).await;
+        server.kill();
+        let answer = accepting.join_next().await.unwrap().unwrap();
+        server.start_again().await;
+        wait_until("answer", async || store.ping().await.is_ok()).await;
+        let pending = store.census().await.unwrap().pending;
+        assert!(pending == 1_000 || (pending == 0 && answer.is_err()), "{pending} pending after {answer:?}");
+        let retried = store.accept(&[again], now).await.unwrap()[0];
+        assert_eq!((retried.deliveries, retried.duplicate), (1_000, pending == 1_000), "round {round}");
+        assert_each_gets_one(&*store, now).await;
+    }
+}
+
 /// Accepts until stopped; answers what was answered.
 async fn produce(store: Arc<RedisStore>, stop: Arc<AtomicBool>) -> Vec<EventId> {
     let mut answered = Vec::new();

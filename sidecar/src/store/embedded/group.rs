@@ -256,6 +256,28 @@ mod tests {
     }
 
     #[test]
+    fn a_fan_out_that_finds_the_disk_full_leaves_nothing_behind() {
+        let mut owner = owner();
+        let template =
+            Endpoint::clone(owner.registry.get(&"a".parse().unwrap()).map(|a| &*a.endpoint).unwrap());
+        for n in 1..1_000 {
+            let id = format!("a{n}").parse().unwrap();
+            assert!(owner.put(&Endpoint { id, ..template.clone() }, Put::Create).unwrap());
+        }
+        let pages: i64 = owner.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = |owner: &Owner, pages: i64| {
+            owner.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        };
+        limit(&owner, pages + 10);
+        let refused = run(&mut owner, &[(1, 10)]).remove(0).unwrap_err();
+        assert_eq!(refused.fault(), StoreFault::Full, "{refused}");
+        assert_eq!((owner.schedule.pending(), rows(&owner, "deliveries"), rows(&owner, "events")), (0, 0, 0));
+        limit(&owner, pages + 1_000);
+        assert_eq!(run(&mut owner, &[(1, 10)])[0].as_ref().unwrap()[0].deliveries, 1_000);
+        assert_eq!((owner.schedule.pending(), rows(&owner, "deliveries")), (1_000, 1_000));
+    }
+
+    #[test]
     fn a_commit_that_fails_is_everybodys_answer_and_changes_nothing() {
         let mut owner = owner();
         assert!(run(&mut owner, &[(1, 10)])[0].is_ok());
