@@ -7,6 +7,7 @@ mod event;
 mod fan_out;
 mod filter;
 mod id;
+mod replay;
 
 pub use attempt::{Attempt, Failure, Outcome, Signal};
 pub use delivery::{DeadReason, Delivery, Next, Status};
@@ -14,4 +15,5 @@ pub use endpoint::{BreakerRules, Endpoint, Retry, Secret};
 pub use event::{Event, EventType, IdempotencyKey};
 pub use fan_out::{Glob, Sight, matching};
 pub use filter::Filter;
-pub use id::{DeliveryId, EndpointId, EventId, InvalidId, Tenant};
+pub use id::{DeliveryId, EndpointId, EventId, InvalidId, ReplayId, Tenant};
+pub use replay::{Replay, ReplayOf, ReplayState, Wanted};

@@ -25,8 +25,7 @@ pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
 use crate::model::{
-    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next,
-    Signal, Tenant,
+    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Replay, ReplayId, Signal, Tenant,
 };
 
 /// Why a store did not do what it was asked.
@@ -268,6 +267,29 @@ pub struct Listed<T> {
     pub next_cursor: Option<String>,
 }
 
+/// One delivery that a step of a replay makes due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// A finished one, with a fresh schedule.
+    Retry(DeliveryId),
+    /// A new one, of an event that `endpoint` has no delivery of.
+    Send {
+        /// What.
+        event: EventId,
+        /// Where to.
+        endpoint: EndpointId,
+    },
+}
+
+/// Which replays; an empty field is no demand.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayFilter {
+    /// Of this tenant.
+    pub tenant: Option<Tenant>,
+    /// Only those that are running.
+    pub running: bool,
+}
+
 /// How a put must find the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -350,4 +372,22 @@ pub trait Store: Debug + Send + Sync {
     /// Forgets those of `ids` that are dead letters, attempts and all; an event goes with the last of its deliveries.
     /// Answers how many. Idempotent.
     async fn purge(&self, ids: &[DeliveryId]) -> Result<u64, StoreError>;
+
+    /// Does one step of a replay, all or nothing: if what is kept of it has the `version` of `replay` (0: nothing is
+    /// kept), does `work`, counts it in `replayed` and `failed`, and keeps the rest of `replay` as it is, one version
+    /// on. Answers what is kept now; `Ok(None)`: another step came first, and nothing was done. So no step is done twice,
+    /// whoever tries it again. Work of other tenants fails; a `Send` whose delivery is there is not counted. `Full` when
+    /// it would pass `max_pending`. One that is not running is forgotten in the end, as deliveries are.
+    async fn advance(
+        &self,
+        replay: &Replay,
+        work: &[Again],
+        now: Millis,
+    ) -> Result<Option<Replay>, StoreError>;
+
+    /// One replay.
+    async fn replay(&self, id: &ReplayId) -> Result<Option<Replay>, StoreError>;
+
+    /// Replays, newest first.
+    async fn replays(&self, filter: &ReplayFilter, page: &Page) -> Result<Listed<Replay>, StoreError>;
 }

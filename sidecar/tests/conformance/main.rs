@@ -17,6 +17,7 @@ mod ledger;
 #[expect(dead_code, reason = "another suite uses the rest")]
 mod redis_server;
 mod registry;
+mod replaying;
 mod settling;
 mod subject;
 mod taking;
@@ -104,6 +105,13 @@ macro_rules! conformance {
                 deliveries_are_found_by_reason_type_and_time
                 events_are_found_by_type_and_time
                 a_purge_forgets_dead_letters_and_nothing_else
+            );
+            conformance!(@ $subject, replaying:
+                a_step_is_done_by_who_knew_the_one_before_it
+                a_step_makes_due_what_is_finished_and_counts_the_rest
+                an_event_is_sent_at_last_to_who_never_got_it_once
+                a_step_that_finds_no_room_does_nothing
+                replays_are_listed_until_they_are_old
             );
             conformance!(@ $subject, history:
                 any_history_is_what_a_simple_model_makes_of_it

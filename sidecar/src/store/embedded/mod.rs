@@ -20,6 +20,7 @@ mod mint;
 mod owner;
 mod read;
 mod registry;
+mod replay;
 mod rows;
 mod schedule;
 mod schema;
@@ -41,11 +42,12 @@ use self::fault::Trouble;
 use self::group::Write;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settlement,
-    Settling, Store, StoreError, StoreSettings, Taken,
+    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, ReplayFilter, Settlement, Settling, Store, StoreError, StoreSettings, Taken,
 };
 use crate::clock::Millis;
-use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
+use crate::model::{
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Replay, ReplayId, Tenant,
+};
 
 /// Most commands waiting for the thread; one more waits for room.
 const INBOX: usize = 1024;
@@ -236,5 +238,25 @@ impl Store for Embedded {
     async fn purge(&self, ids: &[DeliveryId]) -> Result<u64, StoreError> {
         let ids = ids.to_vec();
         self.call("purge", move |owner| owner.purge(&ids)).await
+    }
+
+    async fn advance(
+        &self,
+        replay: &Replay,
+        work: &[Again],
+        now: Millis,
+    ) -> Result<Option<Replay>, StoreError> {
+        let (replay, work) = (replay.clone(), work.to_vec());
+        self.call("advance", move |owner| owner.advance(&replay, &work, now)).await
+    }
+
+    async fn replay(&self, id: &ReplayId) -> Result<Option<Replay>, StoreError> {
+        let id = *id;
+        self.call("replay", move |owner| replay::find_replay(&owner.connection, id)).await
+    }
+
+    async fn replays(&self, filter: &ReplayFilter, page: &Page) -> Result<Listed<Replay>, StoreError> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.call("replays", move |owner| replay::replays(&owner.connection, &filter, &page)).await
     }
 }

@@ -11,7 +11,8 @@ use super::transaction::SYNCED;
 use crate::store::StoreFault;
 
 /// Each step takes the schema from version `n` to `n + 1`. Never changed once released; only added to.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 /// `HKGT`: whose file it is (`PRAGMA application_id`).
 const APPLICATION: i32 = 0x484b_4754;
 /// How long another process may take to let go of the file, as at a restart.

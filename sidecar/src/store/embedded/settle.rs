@@ -147,7 +147,7 @@ pub(super) fn retry(
 }
 
 /// A delivery and the moment it is or was due.
-fn find(connection: &Connection, id: DeliveryId) -> Result<Option<(Delivery, Millis)>, Trouble> {
+pub(super) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<(Delivery, Millis)>, Trouble> {
     let mut select = connection.prepare_cached(&format!("{SELECT_DELIVERY} WHERE d.id = ?1"))?;
     let mut rows = select.query([id.as_bytes()])?;
     rows.next()?.map(|row| Ok((read_delivery(row)?, read_moment(row, "due")?))).transpose()

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::changes::Sums;
 use super::fault::Trouble;
+use super::replay;
 use super::rows::{moment, read_delivery_id, read_status, state};
 use super::schedule::Slot;
 use crate::clock::Millis;
@@ -57,7 +58,8 @@ pub(super) fn trim(connection: &Connection, horizon: Horizon) -> Result<(u64, Su
              (SELECT scoped FROM keys WHERE known_until <= ?1 ORDER BY known_until LIMIT ?2)",
         )?
         .execute(params![moment(horizon.known_until), BATCH])?;
-    let sum = deliveries.saturating_add(events).saturating_add(keys);
+    let replays = replay::trim(connection, horizon.finished, BATCH)?;
+    let sum = deliveries.saturating_add(events).saturating_add(keys).saturating_add(replays);
     Ok((u64::try_from(sum).unwrap_or(u64::MAX), sums))
 }
 

@@ -7,12 +7,13 @@ use super::expiry::expire;
 use super::fault::Trouble;
 use super::owner::Owner;
 use super::registry;
+use super::replay::advance;
 use super::schedule::{Rules, Slot};
 use super::settle::{Hand, retry};
 use super::trim::{BATCH, Horizon, bury, purge, trim};
 use crate::clock::Millis;
-use crate::model::{DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Status};
-use crate::store::{Census, Health, Maintained, Put};
+use crate::model::{DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Replay, Status};
+use crate::store::{Again, Census, Health, Maintained, Put};
 
 /// What one round of upkeep did, and whether another one would find more.
 #[derive(Debug, Clone, Copy)]
@@ -76,11 +77,22 @@ impl Owner {
 
     /// Makes a delivery due by hand.
     pub(super) fn retry(&mut self, id: DeliveryId, now: Millis) -> Result<Option<Delivery>, Trouble> {
-        self.change(now, |owner| {
-            let (connection, registry, schedule) = (&owner.connection, &owner.registry, &owner.schedule);
-            let max_pending = owner.settings.max_pending;
-            retry(Hand { connection, registry, schedule, max_pending }, id, now)
-        })
+        self.change(now, |owner| retry(owner.hand(), id, now))
+    }
+
+    /// Does one step of a replay.
+    pub(super) fn advance(
+        &mut self,
+        replay: &Replay,
+        work: &[Again],
+        now: Millis,
+    ) -> Result<Option<Replay>, Trouble> {
+        self.change(now, |owner| advance(owner.hand(), replay, work, now))
+    }
+
+    fn hand(&self) -> Hand<'_> {
+        let (connection, registry, schedule) = (&self.connection, &self.registry, &self.schedule);
+        Hand { connection, registry, schedule, max_pending: self.settings.max_pending }
     }
 
     /// Forgets those of `ids` that are dead letters.

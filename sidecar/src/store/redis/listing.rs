@@ -19,7 +19,7 @@ use crate::store::{DeliveryFilter, EventFilter, Listed, Page};
 /// Rows looked at for one page, at most about this many.
 const LOOKS: usize = 5_000;
 /// Rows looked at together.
-const CHUNK: usize = 250;
+pub(super) const CHUNK: usize = 250;
 /// Events whose deliveries are looked at together; each may have very many.
 const EVENTS: usize = 50;
 
@@ -139,7 +139,7 @@ impl Shared {
     }
 
     /// The ids of each event's deliveries.
-    async fn deliveries_of(
+    pub(super) async fn deliveries_of(
         &self,
         operation: &'static str,
         events: &[EventId],
@@ -184,7 +184,7 @@ impl Shared {
     }
 
     /// Up to `count` ids of an index over some shards, newest first.
-    async fn newest<T: Ord + FromStr>(
+    pub(super) async fn newest<T: Ord + FromStr>(
         &self,
         operation: &'static str,
         index: &str,
@@ -206,7 +206,7 @@ impl Shared {
 }
 
 /// The part of an index that a walk has before it, as Redis writes it: from the newest down.
-struct Range {
+pub(super) struct Range {
     most: String,
     least: String,
 }
@@ -220,8 +220,13 @@ impl Range {
         }
     }
 
+    /// All of an index.
+    pub(super) fn all() -> Self {
+        Self::of(None, None)
+    }
+
     /// What comes after this row.
-    fn after(&mut self, row: Option<impl Display>) {
+    pub(super) fn after(&mut self, row: Option<impl Display>) {
         if let Some(row) = row {
             self.most = format!("({row}");
         }
@@ -236,7 +241,7 @@ impl Range {
 }
 
 /// The shards that a tenant's rows are in.
-fn scope(tenant: Option<&Tenant>) -> Vec<Shard> {
+pub(super) fn scope(tenant: Option<&Tenant>) -> Vec<Shard> {
     tenant.map_or_else(|| Shard::all().collect(), |tenant| vec![Shard::of(tenant)])
 }
 

@@ -33,6 +33,7 @@ mod owners;
 mod purge;
 mod record;
 mod registry;
+mod replay;
 mod scripts;
 mod settle;
 mod take;
@@ -57,11 +58,12 @@ use self::owners::Others;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, Settlement,
-    Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
+    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, ReplayFilter, Settlement, Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
 };
 use crate::clock::Millis;
-use crate::model::{Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Tenant};
+use crate::model::{
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Replay, ReplayId, Tenant,
+};
 
 /// Longest wait for the first look at Redis, which reads all endpoints.
 const OPEN: Duration = Duration::from_secs(5);
@@ -245,5 +247,22 @@ impl Store for RedisStore {
 
     async fn purge(&self, ids: &[DeliveryId]) -> Result<u64, StoreError> {
         self.shared.purge(ids).await
+    }
+
+    async fn advance(
+        &self,
+        replay: &Replay,
+        work: &[Again],
+        now: Millis,
+    ) -> Result<Option<Replay>, StoreError> {
+        self.shared.advance(replay, work, now).await
+    }
+
+    async fn replay(&self, id: &ReplayId) -> Result<Option<Replay>, StoreError> {
+        self.shared.replay(id).await
+    }
+
+    async fn replays(&self, filter: &ReplayFilter, page: &Page) -> Result<Listed<Replay>, StoreError> {
+        self.shared.replays(filter, page).await
     }
 }

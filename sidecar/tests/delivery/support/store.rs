@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
-    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Next, Tenant,
+    Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Next, Replay, ReplayId, Tenant,
 };
 use hookgate_sidecar::store::{
-    Acceptance, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put,
-    Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
+    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put, ReplayFilter, Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -187,5 +186,17 @@ impl Store for FakeStore {
 
     async fn purge(&self, _: &[DeliveryId]) -> Result<u64, StoreError> {
         not_here("purge")
+    }
+
+    async fn advance(&self, _: &Replay, _: &[Again], _: Millis) -> Result<Option<Replay>, StoreError> {
+        not_here("advance")
+    }
+
+    async fn replay(&self, _: &ReplayId) -> Result<Option<Replay>, StoreError> {
+        not_here("replay")
+    }
+
+    async fn replays(&self, _: &ReplayFilter, _: &Page) -> Result<Listed<Replay>, StoreError> {
+        not_here("replays")
     }
 }

@@ -99,6 +99,30 @@ local function bury(endpoint, now, limit)
   return #waiting / 2
 end
 
+-- What is known of a delivery; nothing when there is none.
+local function standing(delivery)
+  local d = call('HMGET', P .. delivery, 's', 't', 'p', 'a', 'e')
+  return d[1] and { status = d[1], token = d[2], endpoint = d[3], attempts = d[4], event = d[5] }
+end
+
+-- Whose a delivery is, if its endpoint is there, and not by now another tenant's of the same name.
+local function at_home(d)
+  local owner = call('HGET', state_of(d.endpoint), 'tenant')
+  return owner and owner == call('HGET', P .. d.event, 't') and owner
+end
+
+-- A delivery is due at once, with a fresh schedule. Answers whether its endpoint joined the turn.
+local function make_due(delivery, d, now)
+  if d.status ~= 'pending' then
+    call('HINCRBY', SUMS, d.status == 'delivered' and 'delivered' or 'dead', -1)
+    call('HINCRBY', SUMS, 'pending', 1)
+    call('ZREM', FINISHED, delivery)
+    call('ZREM', DEAD, dead_letter(d.event, delivery))
+  end
+  call('HSET', P .. delivery, 's', 'pending', 'due', now, 'b', d.attempts, 'u', now)
+  return enqueue(d.endpoint, delivery, now, now)
+end
+
 -- Answers how many rows are gone.
 local function forget_event(event)
   call('ZREM', EVENTS, event)

@@ -38,11 +38,17 @@ end
 
 write_ends()
 
+local function forget_replay(replay)
+  call('ZREM', P .. 'replays', replay)
+  return call('DEL', P .. replay)
+end
+
+local forget = { evt_ = forget_event, rpl_ = forget_replay }
 local old = {}
 if before >= 0 then old = call('ZRANGE', FINISHED, '-inf', before, 'BYSCORE', 'LIMIT', 0, limit) end
 for _, id in ipairs(old) do
   call('ZREM', FINISHED, id)
-  if string.sub(id, 1, 4) == 'evt_' then trimmed = trimmed + forget_event(id) else trimmed = trimmed + forget_delivery(id) end
+  trimmed = trimmed + (forget[string.sub(id, 1, 4)] or forget_delivery)(id)
 end
 
 local more = (reclaimed == limit or buried == limit or looked >= limit or #old == limit) and 1 or 0

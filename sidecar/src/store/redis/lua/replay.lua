@@ -1,0 +1,67 @@
+-- replay: one step of a replay, all or nothing.
+-- ARGV: 1 now (ms) · 2 room for deliveries · 3 channel · 4 origin · 5 shard · 6 replay · 7 its version · 8 JSON
+--       9 running 1 or 0 · 10 tenant · then work of (delivery, event, endpoint); event and endpoint are empty for a
+--       delivery that is there and is to be made due again, else a new one is made, unless it is there
+-- Answers {0 done, replayed, failed} in all · {1} when another step came first · {2} when full.
+local now, room, replay, version = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[6], tonumber(ARGV[7])
+local tenant = ARGV[10]
+local key = P .. replay
+if tonumber(call('HGET', key, 'v') or 0) ~= version then return { 1 } end
+
+local again, fresh, failed, seen = {}, {}, 0, {}
+
+local function retry(delivery)
+  local d = standing(delivery)
+  if d and d.status ~= 'pending' and at_home(d) == tenant then again[#again + 1] = { delivery, d } else failed = failed + 1 end
+end
+
+local function send(delivery, event, endpoint)
+  if call('EXISTS', P .. delivery) == 1 then return end
+  local there = call('HGET', P .. event, 't') == tenant and call('HGET', state_of(endpoint), 'tenant') == tenant
+  if there then fresh[#fresh + 1] = { delivery, event, endpoint } else failed = failed + 1 end
+end
+
+for i = 11, #ARGV, 3 do
+  local delivery, event, endpoint = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if seen[delivery] then
+    if event == '' then failed = failed + 1 end
+  elseif event == '' then
+    retry(delivery)
+  else
+    send(delivery, event, endpoint)
+  end
+  seen[delivery] = true
+end
+
+local added = #again + #fresh
+if added > 0 and tonumber(call('HGET', SUMS, 'pending') or 0) + added > room then return { 2 } end
+
+-- An event lists its deliveries newest first.
+local function list(event, delivery)
+  local ids = { delivery }
+  for id in string.gmatch(call('HGET', P .. event, 'd') or '', '%S+') do ids[#ids + 1] = id end
+  table.sort(ids, function(a, b) return a > b end)
+  call('HSET', P .. event, 'd', table.concat(ids, ' '))
+  call('HINCRBY', P .. event, 'k', 1)
+  call('ZREM', FINISHED, event)
+end
+
+for _, one in ipairs(again) do make_due(one[1], one[2], now) end
+for _, one in ipairs(fresh) do
+  local delivery, event, endpoint = one[1], one[2], one[3]
+  call('HSET', P .. delivery, 'e', event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', now, 'u', now)
+  list(event, delivery)
+  enqueue(endpoint, delivery, now, now)
+end
+if #fresh > 0 then call('HINCRBY', SUMS, 'pending', #fresh) end
+if added > 0 then tell(ARGV[3], ARGV[4], ARGV[5]) end
+
+call('HSET', key, 'v', version + 1, 'j', ARGV[8])
+call('ZADD', P .. 'replays', 0, replay)
+if ARGV[9] == '1' then
+  call('ZADD', P .. 'replaying', 0, replay)
+else
+  call('ZREM', P .. 'replaying', replay)
+  call('ZADD', FINISHED, now, replay)
+end
+return { 0, call('HINCRBY', key, 'n', added), call('HINCRBY', key, 'f', failed) }
