@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +22,7 @@ use crate::http::Shared;
 use crate::http::admin::{self, AdminState};
 use crate::http::data::{self, BodyLimits, DataState, Door, EventRules};
 use crate::http::listener::{self, ListenerSettings};
+use crate::operations::replays::Replays;
 use crate::pressure::Pressure;
 use crate::registry;
 use crate::store::embedded::{Embedded, Location};
@@ -132,6 +134,7 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     tasks.spawn(listener::serve(admin.listener, admin_router, settings, stop.clone()));
     tasks.spawn(keep_in_step(base.clone(), declared, in_step, stop.clone()));
     tasks.spawn(pool.run(stop.clone()));
+    tasks.spawn(base.replays().run(stop.clone()));
     tasks.close();
     let drain = Duration::from_millis(config.drain_ms.get().into());
     let running = Running { data: data.address, admin: admin.address, tasks, stop, drain };
@@ -171,6 +174,8 @@ struct Base {
     clock: Arc<dyn Clock>,
     egress: EgressSettings,
     metrics: Metrics,
+    /// Notified when there is a new replay.
+    replay_wake: Arc<Notify>,
 }
 
 impl Base {
@@ -179,7 +184,14 @@ impl Base {
         let listeners = OwnListeners::default();
         own.iter().for_each(|address| listeners.add(*address));
         let egress = config.egress(listeners);
-        Ok(Self { store, kind, clock: Arc::new(SystemClock), egress, metrics: Metrics::new() })
+        Ok(Self {
+            store,
+            kind,
+            clock: Arc::new(SystemClock),
+            egress,
+            metrics: Metrics::new(),
+            replay_wake: Arc::default(),
+        })
     }
 
     fn shared(&self, config: &Config) -> Shared {
@@ -200,7 +212,14 @@ impl Base {
             store_kind: self.kind,
             in_step,
             changing: Arc::default(),
+            replay_wake: Arc::clone(&self.replay_wake),
         }
+    }
+
+    fn replays(&self) -> Replays {
+        let name = format!("{:032x}", entropy::system());
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        Replays::new(store, clock, name, Arc::clone(&self.replay_wake))
     }
 
     fn pool(&self, config: &Config) -> Result<Pool, ServeError> {

@@ -55,6 +55,8 @@ pub enum Problem {
     AlreadyExists,
     /// Declared in the configuration file: change it there.
     ReadOnly,
+    /// So many replays run as may.
+    TooManyReplays,
     /// Too many bodies are being read.
     Busy,
     /// The store is away.
@@ -102,6 +104,7 @@ impl Problem {
             }
             Self::AlreadyExists => kind(StatusCode::CONFLICT, "already_exists", "Already exists"),
             Self::ReadOnly => kind(StatusCode::CONFLICT, "read_only", "Read-only"),
+            Self::TooManyReplays => kind(StatusCode::CONFLICT, "too_many_replays", "Too many replays"),
             Self::Busy => later("busy", "Busy", 1),
             Self::StoreUnavailable => later("store_unavailable", "Store unavailable", 1),
             Self::StoreFull => later("store_full", "Store full", 5),
@@ -128,6 +131,9 @@ impl Problem {
             Self::AlreadyExists => "There is an endpoint with this id already.".to_owned(),
             Self::ReadOnly => {
                 "This endpoint is declared in the configuration file; change it there.".to_owned()
+            }
+            Self::TooManyReplays => {
+                "A hundred replays are running; cancel one, or wait until one is done.".to_owned()
             }
             Self::Busy => "Too many bodies are being read; try again later.".to_owned(),
             Self::StoreUnavailable => "The store is away; nothing was lost; try again later.".to_owned(),

@@ -25,7 +25,8 @@ pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
 use crate::model::{
-    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next, Replay, ReplayId, Signal, Tenant,
+    Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next,
+    Replay, ReplayId, Signal, Tenant,
 };
 
 /// Why a store did not do what it was asked.
@@ -375,7 +376,7 @@ pub trait Store: Debug + Send + Sync {
 
     /// Does one step of a replay, all or nothing: if what is kept of it has the `version` of `replay` (0: nothing is
     /// kept), does `work`, counts it in `replayed` and `failed`, and keeps the rest of `replay` as it is, one version
-    /// on. Answers what is kept now; `Ok(None)`: another step came first, and nothing was done. So no step is done twice,
+    /// on. Once `wanted.limit` are made due, the rest of `work` is left. Answers what is kept now; `Ok(None)`: another step came first, and nothing was done. So no step is done twice,
     /// whoever tries it again. Work of other tenants fails; a `Send` whose delivery is there is not counted. `Full` when
     /// it would pass `max_pending`. One that is not running is forgotten in the end, as deliveries are.
     async fn advance(

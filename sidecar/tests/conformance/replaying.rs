@@ -96,6 +96,7 @@ pub async fn an_event_is_sent_at_last_to_who_never_got_it_once(subject: &impl Su
     let known = accept(&*store, 1, at(1)).await[0].id;
     let foreign = store.accept(&[offer(event_of("other", at(2)), &[])], at(2)).await.unwrap()[0].id;
     put(&*store, &endpoint("b")).await;
+    put(&*store, &Endpoint { enabled: false, ..endpoint("c") }).await;
     let send = |event, name: &str| Again::Send { event, endpoint: endpoint_id(name) };
     let work = [
         send(unwanted, "a"),
@@ -108,9 +109,15 @@ pub async fn an_event_is_sent_at_last_to_who_never_got_it_once(subject: &impl Su
     ];
     let first = step(&*store, &replay(), &work, 10).await.unwrap();
     assert_eq!((first.replayed, first.failed), (3, 2), "what is there is not counted");
+    let mut limited = replay();
+    limited.wanted.limit = 1;
+    let done = step(&*store, &limited, &[send(known, "a"), send(known, "c"), send(unwanted, "c")], 11)
+        .await
+        .unwrap();
+    assert_eq!((done.replayed, done.failed), (1, 0), "no more than the limit, of what is not there");
     let again = step(&*store, &replay(), &work, 11).await.unwrap();
     assert_eq!((again.replayed, again.failed), (0, 2), "another replay finds them there");
-    for (event, expected) in [(unwanted, 2), (known, 2), (foreign, 0)] {
+    for (event, expected) in [(unwanted, 2), (known, 3), (foreign, 0)] {
         let listed = deliveries_of(&*store, event).await;
         assert_eq!(listed.len(), expected);
         assert!(listed.is_sorted_by(|one, other| one.id > other.id), "newest first: {listed:?}");

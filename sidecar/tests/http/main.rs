@@ -10,4 +10,5 @@ mod harness;
 mod listeners;
 mod logs;
 mod problems;
+mod replays;
 mod sources;

@@ -9,6 +9,7 @@ mod endpoints;
 mod events;
 mod extract;
 mod health;
+mod replays;
 mod view;
 mod which;
 
@@ -20,7 +21,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::access_log::{self, AccessLog};
@@ -46,6 +47,8 @@ pub struct AdminState {
     pub in_step: CancellationToken,
     /// Held while an endpoint is read, changed and written back.
     pub changing: Arc<Mutex<()>>,
+    /// Notified when there is a new replay.
+    pub replay_wake: Arc<Notify>,
 }
 
 /// The admin listener as a service.
@@ -76,6 +79,10 @@ fn api() -> Router<AdminState> {
         .route("/v1/deliveries", get(d::list))
         .route("/v1/deliveries/{id}", get(d::show))
         .route("/v1/deliveries/{id}/retry", post(d::retry))
+        .route("/v1/endpoints/{id}/replay", post(replays::create_for))
+        .route("/v1/replays", get(replays::list).post(replays::create))
+        .route("/v1/replays/{id}", get(replays::show))
+        .route("/v1/replays/{id}/cancel", post(replays::cancel))
         .route("/v1/dead-letters", get(dead_letters::list).delete(dead_letters::purge))
         .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::remove))
 }

@@ -42,7 +42,8 @@ use self::fault::Trouble;
 use self::group::Write;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
-    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, ReplayFilter, Settlement, Settling, Store, StoreError, StoreSettings, Taken,
+    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put,
+    ReplayFilter, Settlement, Settling, Store, StoreError, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{

@@ -32,6 +32,9 @@ pub(super) fn advance(
     }
     let mut next = Replay { version: version.saturating_add(1), updated_at: kept(now), ..replay.clone() };
     for again in work {
+        if next.left() == 0 {
+            break;
+        }
         let did = match again {
             Again::Retry(id) => revive(hand, *id, &replay.wanted.tenant, now, &mut changes)?,
             Again::Send { event, endpoint } => {

@@ -58,7 +58,8 @@ use self::owners::Others;
 use self::registry::Registry;
 use self::take::EndpointCache;
 use super::{
-    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put, ReplayFilter, Settlement, Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
+    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put,
+    ReplayFilter, Settlement, Settling, Store, StoreError, StoreFault, StoreSettings, Taken,
 };
 use crate::clock::Millis;
 use crate::model::{

@@ -35,6 +35,7 @@ impl Shared {
         call.arg(replay.id.to_string()).arg(replay.version);
         call.arg(serde_json::to_vec(&next).map_err(broken(OPERATION))?);
         call.arg(u8::from(replay.state == ReplayState::Running)).arg(replay.wanted.tenant.as_str());
+        call.arg(replay.left().min(u64::try_from(work.len()).unwrap_or(u64::MAX)));
         for again in work {
             match again {
                 Again::Retry(id) => call.arg(id.to_string()).arg("").arg(""),

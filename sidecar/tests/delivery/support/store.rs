@@ -10,7 +10,8 @@ use hookgate_sidecar::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Next, Replay, ReplayId, Tenant,
 };
 use hookgate_sidecar::store::{
-    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put, ReplayFilter, Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
+    Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Lease, Listed, Maintained, Offer, Page, Put,
+    ReplayFilter, Report, Settled, Settlement, Settling, Store, StoreError, StoreFault, Taken,
 };
 use tokio::sync::{Notify, Semaphore};
 

@@ -1,10 +1,10 @@
 -- replay: one step of a replay, all or nothing.
 -- ARGV: 1 now (ms) · 2 room for deliveries · 3 channel · 4 origin · 5 shard · 6 replay · 7 its version · 8 JSON
---       9 running 1 or 0 · 10 tenant · then work of (delivery, event, endpoint); event and endpoint are empty for a
+--       9 running 1 or 0 · 10 tenant · 11 most to make due · then work of (delivery, event, endpoint); event and endpoint are empty for a
 --       delivery that is there and is to be made due again, else a new one is made, unless it is there
 -- Answers {0 done, replayed, failed} in all · {1} when another step came first · {2} when full.
 local now, room, replay, version = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[6], tonumber(ARGV[7])
-local tenant = ARGV[10]
+local tenant, most = ARGV[10], tonumber(ARGV[11])
 local key = P .. replay
 if tonumber(call('HGET', key, 'v') or 0) ~= version then return { 1 } end
 
@@ -21,7 +21,8 @@ local function send(delivery, event, endpoint)
   if there then fresh[#fresh + 1] = { delivery, event, endpoint } else failed = failed + 1 end
 end
 
-for i = 11, #ARGV, 3 do
+for i = 12, #ARGV, 3 do
+  if #again + #fresh >= most then break end
   local delivery, event, endpoint = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if seen[delivery] then
     if event == '' then failed = failed + 1 end
