@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Config, ConfigError, Surroundings};
 use crate::clock::Millis;
 use crate::delivery::egress::{OwnListeners, check_url};
-use crate::model::{BreakerRules, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Tenant};
+use crate::model::{BreakerRules, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Standing, Tenant};
 use crate::registry;
 
 /// One `[[endpoints]]` of the file. `Debug` shows which one it is and no more.
@@ -131,6 +131,7 @@ impl DeclaredEndpoint {
             retry: self.retry,
             breaker: self.breaker,
             enabled: self.enabled,
+            standing: Standing::default(),
             declared: true,
             description: self.description.clone(),
             created_at: Millis(0),

@@ -60,6 +60,41 @@ pub struct BreakerRules {
     pub max_open_ms: Option<u64>,
 }
 
+/// Why an endpoint is disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// A person did it.
+    Operator,
+    /// It answered 410: it wants no more.
+    Gone,
+    /// For days nothing but failures.
+    Failing,
+}
+
+/// That an endpoint is disabled, why, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disabled {
+    /// Why.
+    pub reason: DisabledReason,
+    /// Since when.
+    pub at: Millis,
+}
+
+/// How an endpoint stands, apart from what it was asked to be: a declared one keeps it over restarts too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// Disabled until a person enables it again.
+    pub disabled: Option<Disabled>,
+    /// Gets new events; nothing is tried until a person enables it again.
+    pub paused: bool,
+    /// Since when its breaker has opened again and again, with no recovery between.
+    pub failing_since: Option<Millis>,
+    /// When a person last enabled it. What a store knew of its failures before is forgotten then.
+    pub enabled_at: Millis,
+}
+
 /// A subscriber's endpoint. The store keeps it whole; only the edge makes or changes one. `Debug` shows which one it
 /// is and no more: its URL's query and its headers are secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,8 +125,11 @@ pub struct Endpoint {
     /// When it is left alone.
     #[serde(default)]
     pub breaker: BreakerRules,
-    /// Whether it gets new events. A disabled endpoint's pending deliveries wait.
+    /// Whether it was asked to get new events; see [`Endpoint::accepts`].
     pub enabled: bool,
+    /// How it stands.
+    #[serde(default)]
+    pub standing: Standing,
     /// Declared in the configuration file: read-only in the API.
     pub declared: bool,
     /// Free text for people.
@@ -100,6 +138,20 @@ pub struct Endpoint {
     pub created_at: Millis,
     /// When it was last changed.
     pub updated_at: Millis,
+}
+
+impl Endpoint {
+    /// Whether it gets new events. A disabled endpoint's pending deliveries wait.
+    #[must_use]
+    pub const fn accepts(&self) -> bool {
+        self.enabled && self.standing.disabled.is_none()
+    }
+
+    /// Whether its deliveries are tried.
+    #[must_use]
+    pub const fn is_tried(&self) -> bool {
+        self.accepts() && !self.standing.paused
+    }
 }
 
 impl Debug for Endpoint {

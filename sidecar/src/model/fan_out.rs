@@ -74,7 +74,7 @@ impl<'a> Sight<'a> {
 
     /// Whether an endpoint of its tenant gets it.
     fn is_for(&self, endpoint: &Endpoint) -> bool {
-        endpoint.enabled
+        endpoint.accepts()
             && endpoint.event_types.iter().any(|glob| glob.matches(&self.event.event_type))
             && endpoint
                 .filter

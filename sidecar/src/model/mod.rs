@@ -11,7 +11,7 @@ mod replay;
 
 pub use attempt::{Attempt, Failure, Outcome, Signal};
 pub use delivery::{DeadReason, Delivery, Next, Status};
-pub use endpoint::{BreakerRules, Endpoint, Retry, Secret};
+pub use endpoint::{BreakerRules, Disabled, DisabledReason, Endpoint, Retry, Secret, Standing};
 pub use event::{Event, EventType, IdempotencyKey};
 pub use fan_out::{Glob, Sight, matching};
 pub use filter::Filter;

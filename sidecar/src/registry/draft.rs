@@ -8,9 +8,12 @@ use base64::Engine as _;
 use serde::{Deserialize, Deserializer};
 
 use super::limits::{default_in_flight, default_timeout_ms};
+use super::switch::{disable, enable};
 use crate::clock::Millis;
 use crate::entropy::Entropy;
-use crate::model::{BreakerRules, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Tenant};
+use crate::model::{
+    BreakerRules, DisabledReason, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Standing, Tenant,
+};
 
 /// What creates an endpoint: only `url` is needed.
 #[derive(Clone, Deserialize)]
@@ -75,6 +78,7 @@ impl Draft {
             retry: self.retry,
             breaker: self.breaker,
             enabled: self.enabled.unwrap_or(true),
+            standing: Standing::default(),
             declared: false,
             description: self.description,
             created_at: now,
@@ -124,7 +128,11 @@ impl Patch {
         set(&mut endpoint.timeout_ms, self.timeout_ms);
         set(&mut endpoint.retry, self.retry);
         set(&mut endpoint.breaker, self.breaker);
-        set(&mut endpoint.enabled, self.enabled);
+        match self.enabled {
+            Some(true) => drop(enable(endpoint, now)),
+            Some(false) => drop(disable(endpoint, DisabledReason::Operator, now)),
+            None => {}
+        }
         set(&mut endpoint.description, self.description);
         for (name, value) in lower_case(self.headers) {
             match value {
@@ -133,12 +141,6 @@ impl Patch {
             };
         }
         endpoint.updated_at = now;
-    }
-
-    /// The switch alone.
-    #[must_use]
-    pub fn enabled(enabled: bool) -> Self {
-        Self { enabled: Some(enabled), ..Self::default() }
     }
 }
 

@@ -116,7 +116,7 @@ fn check_headers(endpoint: &Endpoint) -> Result<(), Invalid> {
 mod tests {
     use super::*;
     use crate::clock::Millis;
-    use crate::model::Tenant;
+    use crate::model::{Standing, Tenant};
 
     fn good() -> Endpoint {
         Endpoint {
@@ -133,6 +133,7 @@ mod tests {
             retry: Retry::default(),
             breaker: BreakerRules::default(),
             enabled: true,
+            standing: Standing::default(),
             declared: false,
             description: String::new(),
             created_at: Millis(0),

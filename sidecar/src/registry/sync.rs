@@ -52,7 +52,8 @@ async fn put(store: &dyn Store, endpoint: &Endpoint, now: Millis) -> Result<(), 
 fn change(found: Option<&Endpoint>, wanted: &Endpoint, now: Millis) -> Option<Endpoint> {
     let created_at = found.map_or(now, |found| found.created_at);
     let updated_at = found.map_or(now, |found| found.updated_at);
-    let same = Endpoint { created_at, updated_at, ..wanted.clone() };
+    let standing = found.map_or(wanted.standing, |found| found.standing);
+    let same = Endpoint { standing, created_at, updated_at, ..wanted.clone() };
     if found == Some(&same) { None } else { Some(Endpoint { updated_at: now, ..same }) }
 }
 
@@ -117,6 +118,21 @@ mod tests {
             (Millis(1), Millis(3), "new")
         );
         assert_eq!(ids(&store).await, [row("a", true), row("api", false)]);
+    }
+
+    #[tokio::test]
+    async fn a_declared_endpoint_that_was_disabled_stays_so() {
+        let (store, declared) = (store(), declared("a", "t"));
+        sync(&store, std::slice::from_ref(&declared), Millis(1)).await.unwrap();
+        let mut endpoint = store.endpoint(&declared.0.id).await.unwrap().unwrap();
+        assert!(crate::registry::disable(&mut endpoint, crate::model::DisabledReason::Gone, Millis(2)));
+        assert!(store.put_endpoint(&endpoint, Put::Replace).await.unwrap());
+        let again = sync(&store, std::slice::from_ref(&declared), Millis(3)).await.unwrap();
+        assert_eq!(again, Synced::default(), "it is in step");
+        let changed = Declared(Endpoint { description: "new".to_owned(), ..declared.0 });
+        sync(&store, std::slice::from_ref(&changed), Millis(4)).await.unwrap();
+        let kept = store.endpoint(&changed.0.id).await.unwrap().unwrap();
+        assert_eq!((kept.standing, kept.description.as_str()), (endpoint.standing, "new"));
     }
 
     #[tokio::test]

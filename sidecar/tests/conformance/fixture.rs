@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
     Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure,
-    IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Status, Tenant,
+    IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Standing, Status, Tenant,
 };
 use hookgate_sidecar::store::{
     Acceptance, Ask, DeliveryFilter, Lease, Page, Put, Report, Settled, Settlement, Store, Taken,
@@ -61,6 +61,7 @@ pub fn endpoint(name: &str) -> Endpoint {
         retry: Retry::default(),
         breaker: BreakerRules::default(),
         enabled: true,
+        standing: Standing::default(),
         declared: false,
         description: "for a promise".to_owned(),
         created_at: at(0),

@@ -53,6 +53,8 @@ macro_rules! conformance {
                 an_endpoint_has_at_most_max_in_flight
                 an_endpoint_is_offered_no_more_than_its_rate_limit
                 a_disabled_endpoint_waits_and_an_enabled_one_wakes
+                a_paused_endpoint_gets_events_that_wait
+                an_endpoint_enabled_anew_has_never_failed
                 a_backlog_does_not_delay_the_others
                 one_endpoint_is_served_in_order_of_due_time
                 next_tells_when_to_look_again

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use hookgate_sidecar::model::{DeliveryId, Endpoint, Next};
+use hookgate_sidecar::model::{DeliveryId, Endpoint, Next, Standing};
 use hookgate_sidecar::store::{BreakerSettings, BreakerState, Settlement, Store, StoreSettings};
 use tokio::task::JoinSet;
 
@@ -107,6 +107,33 @@ pub async fn a_disabled_endpoint_waits_and_an_enabled_one_wakes(subject: &impl S
     put(&*store, &endpoint("a")).await;
     woken(&*store, "an enabled endpoint").await;
     assert_eq!(lease(&*store, at(2)).await.delivery, id);
+}
+
+pub async fn a_paused_endpoint_gets_events_that_wait(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    let standing = Standing { paused: true, ..Standing::default() };
+    put(&*store, &Endpoint { standing, ..endpoint("a") }).await;
+    assert_eq!(accept(&*store, 1, at(0)).await[0].deliveries, 1);
+    assert!(leases(&*store, at(1), 10).await.is_empty());
+    put(&*store, &endpoint("a")).await;
+    assert_eq!(leases(&*store, at(2), 10).await.len(), 1);
+}
+
+pub async fn an_endpoint_enabled_anew_has_never_failed(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &endpoint("a")).await;
+    accept(&*store, 1, at(0)).await;
+    for ms in 0..u64::from(StoreSettings::default().breaker.failures) {
+        let lease = lease(&*store, at(ms)).await;
+        settle(&*store, failed(&lease, at(ms), Next::RetryAt(at(ms + 1))), at(ms)).await;
+    }
+    assert!(leases(&*store, at(10), 10).await.is_empty(), "its breaker is open");
+    put(&*store, &Endpoint { description: "other".to_owned(), ..endpoint("a") }).await;
+    assert!(leases(&*store, at(11), 10).await.is_empty(), "a change is no reason to try it");
+    let standing = Standing { enabled_at: at(12), ..Standing::default() };
+    put(&*store, &Endpoint { standing, ..endpoint("a") }).await;
+    assert_eq!(store.census().await.unwrap().endpoints[0].breaker, BreakerState::Closed);
+    assert_eq!(leases(&*store, at(12), 10).await.len(), 1);
 }
 
 pub async fn a_backlog_does_not_delay_the_others(subject: &impl Subject) {

@@ -139,7 +139,6 @@ async fn declared_endpoints_are_there_and_read_only() {
     let asks = [
         sidecar.admin(Method::PATCH, "/v1/endpoints/declared").json(&json!({"enabled": false})),
         sidecar.admin(Method::DELETE, "/v1/endpoints/declared"),
-        sidecar.admin(Method::POST, "/v1/endpoints/declared/disable"),
         sidecar.admin(Method::POST, "/v1/endpoints/declared/rotate-secret"),
     ];
     for ask in asks {
@@ -147,6 +146,37 @@ async fn declared_endpoints_are_there_and_read_only() {
     }
     let unchanged = sidecar.admin(Method::GET, "/v1/endpoints/declared").send().await;
     assert_eq!(unchanged.json, shown.json);
+    for (verb, enabled) in [("disable", false), ("enable", true)] {
+        let turned = sidecar.admin(Method::POST, &format!("/v1/endpoints/declared/{verb}")).send().await;
+        assert_eq!((turned.status, &turned.json["enabled"]), (200, &json!(enabled)), "{turned:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_paused_disabled_and_enabled() {
+    let sidecar = Sidecar::start().await;
+    let id = sidecar.endpoint(&json!({"url": URL})).await;
+    let table = [
+        ("pause", true, true, json!(null)),
+        ("disable", false, true, json!("operator")),
+        ("disable", false, true, json!("operator")),
+        ("enable", true, false, json!(null)),
+    ];
+    for (verb, enabled, paused, reason) in table {
+        let turned = sidecar.admin(Method::POST, &format!("/v1/endpoints/{id}/{verb}")).send().await;
+        assert_eq!(turned.status, 200, "{turned:?}");
+        let shown = sidecar.admin(Method::GET, &format!("/v1/endpoints/{id}")).send().await.json;
+        assert_eq!(
+            (&shown["enabled"], &shown["paused"]),
+            (&json!(enabled), &json!(paused)),
+            "{verb}: {shown}"
+        );
+        assert_eq!(shown["disabled_reason"], reason, "{verb}: {shown}");
+        assert_eq!(shown["disabled_at"].is_string(), !enabled, "{verb}: {shown}");
+        let event = json!({"type": "a", "data": 1});
+        let accepted = sidecar.data(Method::POST, "/v1/events").key().json(&event).send().await;
+        assert_eq!(accepted.json["deliveries"], i32::from(enabled), "{verb}");
+    }
 }
 
 #[tokio::test]

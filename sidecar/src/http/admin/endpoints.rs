@@ -9,7 +9,7 @@ use super::AdminState;
 use super::extract::{Asked, Json, Listing, Named, page};
 use super::view::{EndpointView, listed};
 use crate::delivery::egress::check_url;
-use crate::model::{Endpoint, EndpointId};
+use crate::model::{DisabledReason, Endpoint, EndpointId};
 use crate::registry::{self, Draft, Invalid, Patch};
 use crate::store::{Listed, Put};
 
@@ -55,20 +55,40 @@ pub(super) async fn change(
     Ok(Answer(endpoint.into()))
 }
 
-/// `POST /v1/endpoints/{id}/enable`: 200. What waited is due.
+/// `POST /v1/endpoints/{id}/enable`: 200. What waited is due, an open breaker closes, a pause ends; 409 when a
+/// declaration says otherwise.
 pub(super) async fn enable(
-    state: State<AdminState>,
-    id: Named<EndpointId>,
+    State(state): State<AdminState>,
+    Named(id): Named<EndpointId>,
 ) -> Result<Answer<EndpointView>, Problem> {
-    change(state, id, Json(Patch::enabled(true))).await
+    let now = state.shared.now();
+    state.switch(&id, |endpoint| registry::enable(endpoint, now)).await
 }
 
 /// `POST /v1/endpoints/{id}/disable`: 200. New events pass it by, pending deliveries wait.
 pub(super) async fn disable(
-    state: State<AdminState>,
-    id: Named<EndpointId>,
+    State(state): State<AdminState>,
+    Named(id): Named<EndpointId>,
 ) -> Result<Answer<EndpointView>, Problem> {
-    change(state, id, Json(Patch::enabled(false))).await
+    let now = state.shared.now();
+    let off = |endpoint: &mut Endpoint| {
+        registry::disable(endpoint, DisabledReason::Operator, now);
+        true
+    };
+    state.switch(&id, off).await
+}
+
+/// `POST /v1/endpoints/{id}/pause`: 200. It gets new events, and they wait until it is enabled.
+pub(super) async fn pause(
+    State(state): State<AdminState>,
+    Named(id): Named<EndpointId>,
+) -> Result<Answer<EndpointView>, Problem> {
+    let now = state.shared.now();
+    let wait = |endpoint: &mut Endpoint| {
+        registry::pause(endpoint, now);
+        true
+    };
+    state.switch(&id, wait).await
 }
 
 /// `POST /v1/endpoints/{id}/rotate-secret`: 200 with the new secret. The one before it signs beside it until the next
@@ -110,6 +130,24 @@ impl AdminState {
         let refuse = |problem: String| Invalid { field: "url".to_owned(), problem };
         check_url(&endpoint.url, &self.egress).map_err(|refusal| refuse(refusal.to_string()))?;
         Ok(())
+    }
+
+    /// Turns an endpoint off or on, a declared one too: how it stands is no part of its declaration.
+    async fn switch(
+        &self,
+        id: &EndpointId,
+        turn: impl FnOnce(&mut Endpoint) -> bool,
+    ) -> Result<Answer<EndpointView>, Problem> {
+        let _alone = self.changing.lock().await;
+        let mut endpoint = self.find(id).await?;
+        if !turn(&mut endpoint) {
+            return Err(Problem::ReadOnly);
+        }
+        if self.shared.store.put_endpoint(&endpoint, Put::Replace).await? {
+            Ok(Answer(endpoint.into()))
+        } else {
+            Err(Problem::NotFound)
+        }
     }
 
     /// Reads, changes, checks and writes back an endpoint, one change at a time in this process.

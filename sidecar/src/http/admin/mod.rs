@@ -73,6 +73,7 @@ fn api() -> Router<AdminState> {
         .route("/v1/endpoints/{id}", get(e::show).patch(e::change).delete(e::remove))
         .route("/v1/endpoints/{id}/enable", post(e::enable))
         .route("/v1/endpoints/{id}/disable", post(e::disable))
+        .route("/v1/endpoints/{id}/pause", post(e::pause))
         .route("/v1/endpoints/{id}/rotate-secret", post(e::rotate_secret))
         .route("/v1/events", get(events::list))
         .route("/v1/events/{id}", get(events::show))

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::super::time::Moment;
 use crate::model::{
-    Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType,
-    Failure, Filter, Glob, Outcome, Retry, Secret, Status, Tenant,
+    Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, DisabledReason, Endpoint, EndpointId, Event,
+    EventId, EventType, Failure, Filter, Glob, Outcome, Retry, Secret, Status, Tenant,
 };
 use crate::store::Listed;
 
@@ -27,7 +27,13 @@ pub(super) struct EndpointView {
     timeout_ms: u32,
     retry: Retry,
     breaker: BreakerRules,
+    /// Whether it gets new events.
     enabled: bool,
+    /// Whether what it gets waits.
+    paused: bool,
+    disabled_reason: Option<DisabledReason>,
+    disabled_at: Option<Moment>,
+    failing_since: Option<Moment>,
     declared: bool,
     description: String,
     created_at: Moment,
@@ -46,6 +52,8 @@ impl EndpointView {
 
 impl From<Endpoint> for EndpointView {
     fn from(endpoint: Endpoint) -> Self {
+        let (enabled, standing) = (endpoint.accepts(), endpoint.standing);
+        let reason = standing.disabled.map_or(DisabledReason::Operator, |disabled| disabled.reason);
         Self {
             id: endpoint.id,
             tenant: endpoint.tenant,
@@ -59,7 +67,11 @@ impl From<Endpoint> for EndpointView {
             timeout_ms: endpoint.timeout_ms,
             retry: endpoint.retry,
             breaker: endpoint.breaker,
-            enabled: endpoint.enabled,
+            enabled,
+            paused: standing.paused,
+            disabled_reason: (!enabled).then_some(reason),
+            disabled_at: standing.disabled.map(|disabled| Moment(disabled.at)),
+            failing_since: standing.failing_since.map(Moment),
             declared: endpoint.declared,
             description: endpoint.description,
             created_at: Moment(endpoint.created_at),

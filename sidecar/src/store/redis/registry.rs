@@ -226,11 +226,12 @@ impl Shared {
         let mut call = scripts::PUT.prepare_invoke();
         call.key(self.keys.prefix(shard)).arg(mode).arg(endpoint.id.as_str()).arg(endpoint.tenant.as_str());
         call.arg(json)
-            .arg(u8::from(endpoint.enabled))
+            .arg(u8::from(endpoint.is_tried()))
             .arg(endpoint.max_in_flight.get())
             .arg(endpoint.timeout_ms);
         call.arg(gap_us).arg(format!("{:016x}", self.random::<u64>()));
         call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string()).arg(rules(endpoint.breaker));
+        call.arg(endpoint.standing.enabled_at.0);
         let written: u8 = self.link.run(&call, Again::IfNotMade).await.map_err(failed(operation))?;
         match written {
             1 => self.horizons.lower(shard, super::horizon::NOW),

@@ -22,7 +22,7 @@ macro_rules! scripts {
 
 scripts! {
     ACCEPT: NEEDS_ROOM, "lua/accept.lua";
-    PUT: NEEDS_ROOM, "lua/put.lua";
+    PUT: NEEDS_ROOM, "lua/vitals.lua", "lua/put.lua";
     REPLAY: NEEDS_ROOM, "lua/replay.lua";
     ROOM: NEEDS_ROOM, "lua/room.lua";
     LAYOUT: MAKES_ROOM, "lua/layout.lua";

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookgate_sidecar::clock::{Clock, Millis, Stopwatch};
 use hookgate_sidecar::delivery::PoolSettings;
-use hookgate_sidecar::model::{BreakerRules, DeliveryId, Endpoint, Event, EventId, Retry, Secret, Tenant};
+use hookgate_sidecar::model::{
+    BreakerRules, DeliveryId, Endpoint, Event, EventId, Retry, Secret, Standing, Tenant,
+};
 use hookgate_sidecar::store::Lease;
 
 /// A wall clock that goes with tokio's, paused or not.
@@ -68,6 +70,7 @@ pub(crate) fn lease_to(url: &str) -> Lease {
         retry: Retry::default(),
         breaker: BreakerRules::default(),
         enabled: true,
+        standing: Standing::default(),
         declared: false,
         description: String::new(),
         created_at: TokioClock::START,

@@ -23,6 +23,8 @@ pub(in super::super) struct Rules {
     pub(in super::super) breaker: BreakerRules,
     /// Whether anything is tried at all.
     pub(in super::super) enabled: bool,
+    /// When a person last enabled it.
+    pub(in super::super) enabled_at: Millis,
 }
 
 impl From<&Endpoint> for Rules {
@@ -32,7 +34,8 @@ impl From<&Endpoint> for Rules {
             rate_limit: endpoint.rate_limit,
             timeout: Duration::from_millis(endpoint.timeout_ms.into()),
             breaker: endpoint.breaker,
-            enabled: endpoint.enabled,
+            enabled: endpoint.is_tried(),
+            enabled_at: endpoint.standing.enabled_at,
         }
     }
 }
@@ -77,8 +80,11 @@ impl Lane {
         }
     }
 
-    /// Goes by other rules from now on; what is under way or spent stays.
+    /// Goes by other rules from now on; what is under way or spent stays. Enabled anew, it has never failed.
     pub(super) fn obey(&mut self, rules: Rules) {
+        if rules.enabled_at != self.rules.enabled_at {
+            self.vitals = Vitals::default();
+        }
         self.pace = self.pace.at_rate(rules.rate_limit);
         self.rules = rules;
     }

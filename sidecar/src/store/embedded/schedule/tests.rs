@@ -23,6 +23,7 @@ fn rules(max_in_flight: u16) -> Rules {
         timeout: Duration::from_millis(10),
         breaker: BreakerRules::default(),
         enabled: true,
+        enabled_at: Millis(0),
     }
 }
 
