@@ -40,7 +40,7 @@ pub use client::{Client, Framing, Request};
 pub use envoy::Envoy;
 pub use faults::{Fault, Proxy};
 pub use receiver::{Answer, Receiver};
-pub use redis::Redis;
+pub use redis::{Cluster, Redis, Sentinel, TlsRedis};
 pub use sidecar::{Sidecar, Store};
 pub use upstream::Upstream;
 pub use wait::wait_until;
