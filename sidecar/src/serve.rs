@@ -239,9 +239,8 @@ impl Base {
 
 fn open(config: &Config) -> Result<(&'static str, Arc<dyn Store>), ServeError> {
     let settings = config.store_settings();
-    if let Some(url) = &config.redis_url {
-        let pool = config.pool().get().into();
-        return Ok(("redis", Arc::new(RedisStore::connect(&url.0, pool, settings)?)));
+    if let Some(redis) = &config.redis {
+        return Ok(("redis", Arc::new(RedisStore::connect(redis, settings)?)));
     }
     Ok(match &config.store {
         StoreChoice::Memory => ("memory", Arc::new(Embedded::open(Location::Memory, settings)?)),
@@ -308,7 +307,7 @@ fn announce(config: &Config, running: &Running, store: &str) {
             "no API key: whoever can connect to this machine's loopback may use the API, except through a gateway"
         );
     }
-    if config.redis_url.is_none() && config.store == StoreChoice::Memory {
+    if config.redis.is_none() && config.store == StoreChoice::Memory {
         tracing::warn!(
             "the store is in memory: what is pending is lost when this process ends; set REDIS_URL, or HOOKGATE_STORE \
              to sqlite:PATH"

@@ -59,7 +59,7 @@ fn nothing_set_is_a_configuration_that_works() {
     assert_eq!(config.admin_listen.to_string(), "127.0.0.1:8701");
     assert_eq!(config.store, StoreChoice::Memory);
     assert_eq!((config.workers().get(), config.pool().get()), (10, 100));
-    assert!(config.enable_metrics && config.api_key.is_none() && config.redis_url.is_none());
+    assert!(config.enable_metrics && config.api_key.is_none() && config.redis.is_none());
     assert!(policy.sources().is_empty() && declared.is_empty());
 }
 
@@ -104,7 +104,7 @@ fn the_store_is_what_the_environment_says() {
     ];
     for (variables, store, redis) in table {
         let config = Machine::with(variables).load().unwrap().config;
-        assert_eq!((&config.store, config.redis_url.is_some()), (&store, redis), "{variables:?}");
+        assert_eq!((&config.store, config.redis.is_some()), (&store, redis), "{variables:?}");
         assert!(!format!("{config:?}").contains("pw"), "a password is not shown");
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::ADMIN_LISTEN, &mut config.admin_listen)?;
     around.set_some(&key::API_KEY_FILE, &mut config.api_key_file)?;
     around.set(&key::STORE, &mut config.store)?;
+    apply_redis(config, around)?;
     around.set_some(&key::WORKERS, &mut config.workers)?;
     around.set_some(&key::POOL, &mut config.pool)?;
     around.set(&key::EGRESS_ALLOW, &mut config.egress_allow)?;
@@ -104,6 +105,14 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::LONGEST_HOLD_S, &mut config.longest_hold_s)?;
     around.set(&key::LOG, &mut config.log)?;
     around.set(&key::ENABLE_METRICS, &mut config.enable_metrics)
+}
+
+fn apply_redis(config: &mut Config, around: &Surroundings<'_>) -> Result<(), ConfigError> {
+    around.set_some(&key::REDIS_CA_FILE, &mut config.redis_ca_file)?;
+    around.set_some(&key::REDIS_CERT_FILE, &mut config.redis_cert_file)?;
+    around.set_some(&key::REDIS_KEY_FILE, &mut config.redis_key_file)?;
+    around.set(&key::REDIS_WAIT_REPLICAS, &mut config.redis_wait_replicas)?;
+    around.set(&key::REDIS_WAIT_TIMEOUT_MS, &mut config.redis_wait_timeout_ms)
 }
 
 pub(super) fn refused(key: &Key) -> ConfigError {

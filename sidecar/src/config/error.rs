@@ -7,6 +7,7 @@ use std::path::Path;
 use hookgate_policy::PolicyError;
 
 use super::Key;
+use crate::store::redis::InvalidRedis;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,9 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// There is no way to Redis.
+    #[error("REDIS_URL (environment): {0}")]
+    Redis(#[from] InvalidRedis),
     /// The policy document is refused.
     #[error("{file} (from policy, HOOKGATE_POLICY): {source}")]
     Policy {

@@ -9,7 +9,8 @@ pub(super) fn read(path: &Path, around: &Surroundings<'_>) -> Result<Config, Con
     let text = around.text(path, "--config or HOOKGATE_CONFIG")?;
     let mut config = parse(&text, path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    for inner in [&mut config.api_key_file, &mut config.policy].into_iter().flatten() {
+    let certificates = [&mut config.redis_ca_file, &mut config.redis_cert_file, &mut config.redis_key_file];
+    for inner in [&mut config.api_key_file, &mut config.policy].into_iter().chain(certificates).flatten() {
         *inner = folder.join(&*inner);
     }
     config.store = config.store.beneath(folder);

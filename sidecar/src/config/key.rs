@@ -31,7 +31,20 @@ keys! {
     API_KEY = "", "HOOKGATE_API_KEY", "1–256 visible ASCII characters without spaces",
         "The API key; without one the API answers on loopback only";
     API_KEY_FILE = "api_key_file", "HOOKGATE_API_KEY_FILE", "a path", "A file that holds the API key, alone";
-    REDIS_URL = "", "REDIS_URL", "redis://… or rediss://…", "Keep everything in this Redis";
+    REDIS_URL = "", "REDIS_URL",
+        "redis://…, redis+unix://…, redis+sentinel://HOST,…/NAME or redis+cluster://HOST,… (rediss… for TLS)",
+        "Keep everything in this Redis, Sentinel's primary or cluster";
+    REDIS_SENTINEL_PASSWORD = "", "REDIS_SENTINEL_PASSWORD", "a password", "The Sentinels' own password [none]";
+    REDIS_CA_FILE = "redis_ca_file", "REDIS_CA_FILE", "a path",
+        "Who may vouch for Redis over TLS, PEM [the system's authorities]";
+    REDIS_CERT_FILE = "redis_cert_file", "REDIS_CERT_FILE", "a path, beside redis_key_file",
+        "Our certificate for Redis, PEM [none]";
+    REDIS_KEY_FILE = "redis_key_file", "REDIS_KEY_FILE", "a path, beside redis_cert_file",
+        "The key of our certificate, PEM [none]";
+    REDIS_WAIT_REPLICAS = "redis_wait_replicas", "REDIS_WAIT_REPLICAS", "a whole number, 0–65535",
+        "Replicas that must have an event before its 202 [0]";
+    REDIS_WAIT_TIMEOUT_MS = "redis_wait_timeout_ms", "REDIS_WAIT_TIMEOUT_MS", "a whole number, 1–900",
+        "How long they may take, milliseconds; then 503 [500]";
     STORE = "store", "HOOKGATE_STORE", "`memory` or `sqlite:PATH`",
         "Without REDIS_URL: memory, or sqlite:PATH [memory]";
     WORKERS = "workers", "HOOKGATE_WORKERS", "a whole number, 1–65535", "Attempts at once [10, serverless 2]";

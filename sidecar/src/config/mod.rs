@@ -24,6 +24,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::delivery::egress::{AllowList, EgressProxy, EgressSettings, OwnListeners, ProxyUrl};
+use crate::store::redis::RedisSettings;
 use crate::telemetry::logs;
 
 pub use declared::{Declared, DeclaredEndpoint};
@@ -46,6 +47,17 @@ pub struct Config {
     pub api_key_file: Option<PathBuf>,
     /// `memory` or `sqlite:PATH`. `HOOKGATE_STORE`, default `memory`. `REDIS_URL` wins over both.
     pub store: StoreChoice,
+    /// Who may vouch for Redis over TLS, PEM. `REDIS_CA_FILE`, default the system's authorities.
+    pub redis_ca_file: Option<PathBuf>,
+    /// Our certificate for a Redis that asks for one, PEM. `REDIS_CERT_FILE`; with it `redis_key_file`.
+    pub redis_cert_file: Option<PathBuf>,
+    /// The key of that certificate, PEM. `REDIS_KEY_FILE`.
+    pub redis_key_file: Option<PathBuf>,
+    /// Replicas of Redis that must have an event before it is answered 202. `REDIS_WAIT_REPLICAS`, default 0. With too
+    /// few in time the answer is 503, though the event may stay: a producer that sends an idempotency key is safe.
+    pub redis_wait_replicas: u16,
+    /// How long they may take, milliseconds, 1–900. `REDIS_WAIT_TIMEOUT_MS`, default 500.
+    pub redis_wait_timeout_ms: NonZeroU16,
     /// Attempts at once, 1–65535. `HOOKGATE_WORKERS`, default 10, serverless 2.
     pub workers: Option<NonZeroU16>,
     /// Connections kept to the store's server and to endpoints, 1–65535. `HOOKGATE_POOL`, default 100, serverless 5.
@@ -119,9 +131,9 @@ pub struct Config {
     pub enable_metrics: bool,
     /// Endpoints kept in step with this file at every start; read-only in the API. In the file only.
     pub endpoints: Vec<DeclaredEndpoint>,
-    /// Redis, when `REDIS_URL` says so. May hold a password.
+    /// Redis, when `REDIS_URL` says so, with the files and passwords that belong to it.
     #[serde(skip)]
-    pub redis_url: Option<Hidden>,
+    pub redis: Option<RedisSettings>,
     /// The API key, when there is one.
     #[serde(skip)]
     pub api_key: Option<ApiKey>,
@@ -141,6 +153,11 @@ impl Default for Config {
             admin_listen: SocketAddr::new(loopback, 8701),
             api_key_file: None,
             store: StoreChoice::Memory,
+            redis_ca_file: None,
+            redis_cert_file: None,
+            redis_key_file: None,
+            redis_wait_replicas: 0,
+            redis_wait_timeout_ms: at_least_one_16(500),
             workers: None,
             pool: None,
             egress_allow: AllowList::default(),
@@ -172,7 +189,7 @@ impl Default for Config {
             log: "info".to_owned(),
             enable_metrics: true,
             endpoints: Vec::new(),
-            redis_url: None,
+            redis: None,
             api_key: None,
             replay_window: crate::store::StoreSettings::default().replay_window,
             host: Host::Server,
@@ -201,7 +218,7 @@ pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, Co
     let mut config = path.map_or_else(|| Ok(Config::default()), |path| file::read(&path, around))?;
     env::apply(&mut config, around)?;
     config.host = Host::detect(|name| around.variable(name).is_some());
-    config.redis_url = store::redis_url(around)?;
+    config.redis = store::redis(&config, around)?;
     config.api_key = secret::api_key(config.api_key_file.as_deref(), around)?;
     config.check()?;
     let policy = policy::read(&config, around)?;
@@ -271,6 +288,9 @@ impl Config {
         }
         if self.max_batch.get() > 1000 {
             return Err(ConfigError::range(&key::MAX_BATCH));
+        }
+        if self.redis_wait_timeout_ms.get() > 900 {
+            return Err(ConfigError::range(&key::REDIS_WAIT_TIMEOUT_MS));
         }
         if self.memory_bytes < 1 << 20 {
             return Err(ConfigError::range(&key::MEMORY_BYTES));

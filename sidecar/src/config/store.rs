@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::env::refused;
-use super::{ConfigError, Hidden, Surroundings, key};
+use super::{Config, ConfigError, Surroundings, key};
+use crate::store::redis::{RedisSettings, RedisTls, ReplicaWait};
 
 /// The embedded store's place. Redis is chosen by `REDIS_URL` alone: it may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +51,32 @@ impl<'de> Deserialize<'de> for StoreChoice {
     }
 }
 
-/// `REDIS_URL`, if it is one.
-pub(super) fn redis_url(around: &Surroundings<'_>) -> Result<Option<Hidden>, ConfigError> {
-    let known = ["redis://", "rediss://", "redis+unix://", "unix://"];
-    match around.variable(key::REDIS_URL.variable) {
-        None => Ok(None),
-        Some(url) if known.iter().any(|scheme| url.starts_with(scheme)) => Ok(Some(Hidden(url))),
-        Some(_) => Err(refused(&key::REDIS_URL)),
-    }
+/// Redis, if `REDIS_URL` is one. Its files are read now, once.
+pub(super) fn redis(
+    config: &Config,
+    around: &Surroundings<'_>,
+) -> Result<Option<RedisSettings>, ConfigError> {
+    let Some(url) = around.variable(key::REDIS_URL.variable) else { return Ok(None) };
+    let read = |path: &Option<PathBuf>, origin| {
+        path.as_deref().map(|path| around.text(path, origin).map(String::into_bytes)).transpose()
+    };
+    let certificate = read(&config.redis_cert_file, "redis_cert_file, REDIS_CERT_FILE")?;
+    let identity = match (certificate, read(&config.redis_key_file, "redis_key_file, REDIS_KEY_FILE")?) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (None, Some(_)) => return Err(ConfigError::range(&key::REDIS_CERT_FILE)),
+        (Some(_), None) => return Err(ConfigError::range(&key::REDIS_KEY_FILE)),
+    };
+    let ca = read(&config.redis_ca_file, "redis_ca_file, REDIS_CA_FILE")?;
+    let timeout = Duration::from_millis(config.redis_wait_timeout_ms.get().into());
+    let replicas = config.redis_wait_replicas;
+    let settings = RedisSettings {
+        pool: config.pool().get().into(),
+        tls: RedisTls { ca, identity },
+        sentinel_password: around.variable(key::REDIS_SENTINEL_PASSWORD.variable),
+        wait: (replicas > 0).then_some(ReplicaWait { replicas, timeout }),
+        ..RedisSettings::at(url)
+    };
+    settings.check()?;
+    Ok(Some(settings))
 }

@@ -333,6 +333,12 @@ pub trait Store: Debug + Send + Sync {
     /// Whether the store answers and can accept.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// How often, since this process began, data that had been accepted was found gone: a flushed Redis, an empty node
+    /// promoted. A store that only it can lose never does.
+    fn losses(&self) -> u64 {
+        0
+    }
+
     /// Sums and conditions, for metrics and the API.
     async fn census(&self) -> Result<Census, StoreError>;
 

@@ -155,3 +155,5 @@ conformance!(embedded_file, crate::subject::File);
 durability!(embedded_file_reopened, crate::subject::File);
 conformance!(redis, crate::subject::Redis);
 durability!(redis_reopened, crate::subject::Redis);
+conformance!(redis_cluster, crate::subject::RedisCluster);
+durability!(redis_cluster_reopened, crate::subject::RedisCluster);

@@ -2,11 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use hookgate_e2e::Cluster;
 use hookgate_sidecar::store::embedded::{Embedded, Location};
-use hookgate_sidecar::store::redis::RedisStore;
+use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
 use hookgate_sidecar::store::{Store, StoreSettings};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use crate::redis_server::RedisServer;
 
@@ -46,6 +49,24 @@ impl Subject for File {
     }
 }
 
+/// The store over a cluster that all promises share, each under a name of its own.
+pub struct RedisCluster(String);
+
+impl Subject for RedisCluster {
+    async fn start() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(format!("n{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    async fn open(&self, settings: StoreSettings) -> Arc<dyn Store> {
+        // it ends with the process, however that ends
+        static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+        let cluster = CLUSTER.get_or_init(Cluster::start).await;
+        let redis = RedisSettings { namespace: self.0.clone(), pool: 4, ..RedisSettings::at(cluster.url()) };
+        Arc::new(RedisStore::connect(&redis, settings).unwrap())
+    }
+}
+
 /// The store over a Redis of its own.
 pub struct Redis(RedisServer);
 
@@ -55,6 +76,9 @@ impl Subject for Redis {
     }
 
     async fn open(&self, settings: StoreSettings) -> Arc<dyn Store> {
-        Arc::new(RedisStore::connect(&self.0.url(), 4, settings).unwrap())
+        Arc::new(
+            RedisStore::connect(&RedisSettings { pool: 4, ..RedisSettings::at(self.0.url()) }, settings)
+                .unwrap(),
+        )
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hookgate_sidecar::model::{EventId, Status};
-use hookgate_sidecar::store::redis::RedisStore;
+use hookgate_sidecar::model::EventId;
+use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
 use hookgate_sidecar::store::{Store, StoreFault, StoreSettings};
 use redis::cmd;
 use tokio::task::JoinSet;
@@ -14,22 +14,10 @@ use tokio::time::timeout;
 
 use crate::fixture::*;
 use crate::redis_server::{RedisServer, wait_until};
-use crate::{listening, store, store_with};
+use crate::{assert_delivers, listening, store, store_with, try_accept};
 
 /// Longer than any call takes when it fails at once, shorter than a wait for anything.
 const AT_ONCE: Duration = Duration::from_millis(900);
-
-async fn try_accept(store: &dyn Store, ms: u64) -> Result<EventId, StoreFault> {
-    let answer = store.accept(&[offer(event(at(ms)), &[])], at(ms)).await;
-    answer.map(|answers| answers[0].id).map_err(|error| error.fault)
-}
-
-async fn assert_delivers(store: &dyn Store, ms: u64, what: &str) {
-    assert_eq!(accept(store, 1, at(ms)).await[0].deliveries, 1, "{what}");
-    let lease = lease(store, at(ms)).await;
-    settle(store, succeeded(&lease, at(ms)), at(ms)).await;
-    assert_eq!(delivery(store, lease.delivery).await.status, Status::Delivered, "{what}");
-}
 
 #[tokio::test]
 async fn a_script_flush_heals_by_itself() {
@@ -164,6 +152,7 @@ async fn after_a_flush_nothing_that_is_answered_is_lost() {
     accept(&store, 1, at(0)).await;
     let lost = lease(&store, at(0)).await;
     accept(&replica, 1, at(0)).await;
+    assert_eq!((store.losses(), replica.losses()), (0, 0));
     for (process, ms) in [(&store, 1), (&replica, 2), (&store, 3)] {
         server.command(cmd("FLUSHALL")).await.unwrap();
         assert_delivers(process, ms, "the endpoints are there again").await;
@@ -180,6 +169,8 @@ async fn after_a_flush_nothing_that_is_answered_is_lost() {
         (0, 1),
         "a look finds the loss before an accept does"
     );
+    replica.ping().await.unwrap();
+    assert!(store.losses() >= 1 && replica.losses() >= 1, "each process tells");
 }
 
 #[tokio::test]
@@ -250,7 +241,7 @@ async fn data_that_is_laid_out_otherwise_is_refused() {
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_without_showing_it() {
     for url in ["", "secret", "http://user:secret@localhost", "redis://:secret@[::1"] {
-        let error = RedisStore::connect(url, 1, StoreSettings::default()).unwrap_err();
+        let error = RedisStore::connect(&RedisSettings::at(url), StoreSettings::default()).unwrap_err();
         assert_eq!(error.fault, StoreFault::Broken, "{url}");
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use hookgate_sidecar::model::{DeliveryId, Endpoint, Event, Next};
-use hookgate_sidecar::store::redis::RedisStore;
+use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
 use hookgate_sidecar::store::{Settled, Settlement, Store, StoreSettings};
 
 use tokio::task::JoinSet;
@@ -146,8 +146,10 @@ async fn a_probe_of_a_process_that_is_gone_does_not_hold_the_breaker() {
 #[tokio::test]
 async fn deployments_under_other_names_do_not_see_each_other() {
     let server = RedisServer::start().await;
-    let [one, two] = ["one", "two"]
-        .map(|name| RedisStore::connect_as(name, &server.url(), 2, StoreSettings::default()).unwrap());
+    let [one, two] = ["one", "two"].map(|name| {
+        let redis = RedisSettings { namespace: name.to_owned(), ..RedisSettings::at(server.url()) };
+        RedisStore::connect(&redis, StoreSettings::default()).unwrap()
+    });
     put(&one, &endpoint("a")).await;
     accept(&one, 3, at(0)).await;
     assert_eq!(two.endpoint(&endpoint_id("a")).await.unwrap(), None);

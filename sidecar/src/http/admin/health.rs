@@ -1,4 +1,5 @@
-//! What machines ask. `livez`: the process answers. `readyz`: it can accept. `healthz`: the same for people.
+//! What machines ask. `livez`: the process answers. `readyz`: it can accept. `healthz`: the same for people, and whether
+//! the store has lost data since this process began: it accepts and delivers again, but somebody has to know.
 
 use axum::Json as Answer;
 use axum::Router;
@@ -40,6 +41,8 @@ struct Health {
 struct Store {
     kind: &'static str,
     status: &'static str,
+    /// How often accepted data was found gone.
+    losses: u64,
 }
 
 async fn livez() -> Answer<Status> {
@@ -52,13 +55,15 @@ async fn readyz(State(state): State<AdminState>) -> (StatusCode, Answer<Status>)
     (code(ready), Answer(Status { status: word(ready, "ok", "unavailable") }))
 }
 
-/// The same, with the parts.
+/// The same, with the parts: `degraded` is ready, after a loss.
 async fn healthz(State(state): State<AdminState>) -> (StatusCode, Answer<Health>) {
     let (store, in_step) = (state.store_answers().await, state.in_step.is_cancelled());
+    let losses = state.shared.store.losses();
+    let well = word(losses == 0, "ok", "degraded");
     let health = Health {
-        status: word(store && in_step, "ok", "unavailable"),
+        status: word(store && in_step, well, "unavailable"),
         version: env!("CARGO_PKG_VERSION"),
-        store: Store { kind: state.store_kind, status: word(store, "ok", "unavailable") },
+        store: Store { kind: state.store_kind, status: word(store, "ok", "unavailable"), losses },
         declared_endpoints: word(in_step, "in_step", "waiting"),
     };
     (code(store && in_step), Answer(health))
@@ -74,6 +79,7 @@ async fn metrics(State(state): State<AdminState>) -> Result<Response, Problem> {
             None
         }
     };
+    metrics.lost(state.shared.store.losses());
     let text = metrics.scrape(census.as_ref());
     Ok(([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response())
 }

@@ -8,7 +8,6 @@ use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value};
 
 use super::fault::{broken, failed, full};
 use super::keys::Shard;
-use super::link::Again;
 use super::record::{Damaged, Head};
 use super::registry::TenantView;
 use super::{Millis, Shared, StoreError, scripts};
@@ -82,7 +81,8 @@ impl Shared {
         for _ in 0..TRIES {
             let views = self.views(offers.iter().copied()).await?;
             let call = self.accept_call(shard, offers, &views, now)?;
-            let reply: Vec<Value> = self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))?;
+            let reply = self.link.accept(shard, &call).await.map_err(failed(OPERATION));
+            let reply: Vec<Value> = reply.inspect_err(|error| self.may_have_been_done(shard, error))?;
             match read_reply(reply, offers.len()).map_err(broken(OPERATION))? {
                 Reply::Accepted { pending, answers } => {
                     self.pending.set(shard, pending);
@@ -100,6 +100,13 @@ impl Shared {
         }
         let source = Some("the endpoints keep changing".into());
         Err(StoreError { operation: OPERATION, fault: StoreFault::Unavailable, source })
+    }
+
+    /// What was written and not answered is to be delivered as well, and nobody else tells us of it.
+    fn may_have_been_done(&self, shard: Shard, error: &StoreError) {
+        if error.fault == StoreFault::Unavailable {
+            self.horizons.lower(shard, super::horizon::NOW);
+        }
     }
 
     async fn views<'a>(&self, offers: impl Iterator<Item = &'a Seen<'a>>) -> Result<Views, StoreError> {

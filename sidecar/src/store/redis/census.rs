@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redis::pipe;
+use redis::cmd;
 
 use super::fault::failed;
 use super::keys::{SHARDS, Shard};
+use super::link::Commands;
 use super::{Shared, StoreError};
 use crate::clock::Millis;
 use crate::model::EndpointId;
@@ -45,11 +46,11 @@ impl Shared {
 
     /// Learns how much is pending everywhere.
     pub(super) async fn count_pending(&self, operation: &'static str) -> Result<(), StoreError> {
-        let mut sums = pipe();
+        let mut sums = Commands::default();
         for shard in Shard::all() {
-            sums.cmd("HGET").arg(self.keys.of(shard, "sums")).arg("pending");
+            sums.add(shard, cmd("HGET").arg(self.keys.of(shard, "sums")).arg("pending").take());
         }
-        let sums: Vec<Option<u64>> = self.link.query(&sums).await.map_err(failed(operation))?;
+        let sums: Vec<Option<u64>> = self.link.query(sums).await.map_err(failed(operation))?;
         for (shard, pending) in Shard::all().zip(sums) {
             self.pending.set(shard, pending.unwrap_or_default());
         }
@@ -58,12 +59,13 @@ impl Shared {
 
     pub(super) async fn census(&self) -> Result<Census, StoreError> {
         self.open(OPERATION).await?;
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for shard in Shard::all() {
-            commands.cmd("HMGET").arg(self.keys.of(shard, "sums")).arg(&["pending", "delivered", "dead"]);
-            commands.cmd("ZRANGE").arg(self.keys.of(shard, "endpoints")).arg(0).arg(-1);
+            let of = |name| self.keys.of(shard, name);
+            commands.add(shard, cmd("HMGET").arg(of("sums")).arg(&["pending", "delivered", "dead"]).take());
+            commands.add(shard, cmd("ZRANGE").arg(of("endpoints")).arg(0).arg(-1).take());
         }
-        let rows: Vec<Vec<Option<String>>> = self.link.query(&commands).await.map_err(failed(OPERATION))?;
+        let rows: Vec<Vec<Option<String>>> = self.link.query(commands).await.map_err(failed(OPERATION))?;
         let mut census = Census::default();
         let mut endpoints = Vec::new();
         for (shard, rows) in Shard::all().zip(rows.chunks(2)) {
@@ -85,15 +87,15 @@ impl Shared {
     }
 
     async fn conditions(&self, endpoints: &[(Shard, EndpointId)]) -> Result<Vec<Health>, StoreError> {
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for (shard, id) in endpoints {
             let state = self.keys.of(*shard, format_args!("ep:{id}"));
             for field in ["flight", "breaker", "max", "cap", "hold"] {
-                commands.cmd("HGET").arg(&state).arg(field);
+                commands.add(*shard, cmd("HGET").arg(&state).arg(field).take());
             }
-            commands.cmd("ZCARD").arg(self.keys.of(*shard, format_args!("queue:{id}")));
+            commands.add(*shard, cmd("ZCARD").arg(self.keys.of(*shard, format_args!("queue:{id}"))).take());
         }
-        let rows: Vec<Option<String>> = self.link.query(&commands).await.map_err(failed(OPERATION))?;
+        let rows: Vec<Option<String>> = self.link.query(commands).await.map_err(failed(OPERATION))?;
         let read = |((_, id), row): (&(Shard, EndpointId), &[Option<String>])| {
             let [flight, breaker, max, cap, hold, waiting] = row else { return None };
             let number =

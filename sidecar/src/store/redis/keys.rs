@@ -44,6 +44,35 @@ impl Display for Shard {
     }
 }
 
+/// What always lies together: a shard, or what no shard has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// How all of the data is laid out.
+    Layout,
+    /// All of a shard.
+    Shard(Shard),
+}
+
+impl Place {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Layout).chain(Shard::all().map(Self::Shard))
+    }
+
+    /// Where it stands in [`Self::all`].
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Layout => 0,
+            Self::Shard(shard) => shard.index().saturating_add(1),
+        }
+    }
+}
+
+impl From<Shard> for Place {
+    fn from(shard: Shard) -> Self {
+        Self::Shard(shard)
+    }
+}
+
 /// The names under which one deployment's data is kept; several may share a Redis.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
@@ -70,9 +99,25 @@ impl Keys {
         format!("{}:layout", self.namespace)
     }
 
-    /// The processes that hold leases, by when they were last heard of.
+    /// The processes that hold leases, by when they were last heard of. In the layout's slot.
     pub(super) fn owners(&self) -> String {
-        format!("{}:owners", self.namespace)
+        format!("{{{}}}:owners", self.layout())
+    }
+
+    /// The hash that says how a place's data is laid out, and which data it is.
+    pub(super) fn layout_of(&self, place: Place) -> String {
+        match place {
+            Place::Layout => self.layout(),
+            Place::Shard(shard) => self.of(shard, "layout"),
+        }
+    }
+
+    /// A key of this place, whether it is used or not: all others of the place are in the same slot.
+    pub(super) fn somewhere_in(&self, place: Place) -> String {
+        match place {
+            Place::Layout => self.layout(),
+            Place::Shard(shard) => self.prefix(shard),
+        }
     }
 
     /// The channel on which processes tell each other of work and of changed endpoints.

@@ -1,9 +1,10 @@
 //! Looking things up by their ids, which tell their shard.
 
-use redis::pipe;
+use redis::cmd;
 
 use super::fault::{broken, failed};
 use super::keys::Shard;
+use super::link::Commands;
 use super::record::{DELIVERY_FIELDS, DeliveryRecord, DeliveryRow, Head};
 use super::{Shared, StoreError};
 use crate::model::{Attempt, Delivery, DeliveryId, Event, EventId};
@@ -26,11 +27,11 @@ impl Shared {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for id in ids {
-            commands.cmd("HMGET").arg(self.event_key(id)).arg(&["m", "p"]);
+            commands.add(shard_of(id), cmd("HMGET").arg(self.event_key(id)).arg(&["m", "p"]).take());
         }
-        let rows: Vec<EventRow> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let rows: Vec<EventRow> = self.link.query(commands).await.map_err(failed(operation))?;
         let there = ids.iter().zip(rows).filter_map(|(id, (head, payload))| Some((id, head?, payload?)));
         there
             .map(|(id, head, payload)| Head::read(&head).map(|head| head.into_event(*id, payload)))
@@ -58,11 +59,12 @@ impl Shared {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for id in ids {
-            commands.cmd("HMGET").arg(self.delivery_key(id, "")).arg(&DELIVERY_FIELDS);
+            let row = cmd("HMGET").arg(self.delivery_key(id, "")).arg(&DELIVERY_FIELDS).take();
+            commands.add(Shard::of_byte(id.shard_byte()), row);
         }
-        let rows: Vec<DeliveryRow> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let rows: Vec<DeliveryRow> = self.link.query(commands).await.map_err(failed(operation))?;
         let records = ids.iter().zip(rows).filter_map(|(id, row)| DeliveryRecord::read(*id, row).transpose());
         records.collect::<Result<_, _>>().map_err(broken(operation))
     }
@@ -76,11 +78,11 @@ impl Shared {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for id in ids {
-            commands.cmd("HGET").arg(self.event_key(id)).arg("m");
+            commands.add(shard_of(id), cmd("HGET").arg(self.event_key(id)).arg("m").take());
         }
-        let rows: Vec<Option<Vec<u8>>> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let rows: Vec<Option<Vec<u8>>> = self.link.query(commands).await.map_err(failed(operation))?;
         let heads = rows.into_iter().map(|head| head.map(|head| Head::read(&head)).transpose());
         heads.collect::<Result<_, _>>().map_err(broken(operation))
     }
@@ -88,17 +90,22 @@ impl Shared {
     pub(super) async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         const OPERATION: &str = "attempts";
         self.open(OPERATION).await?;
-        let all = pipe().cmd("LRANGE").arg(self.delivery_key(id, "try:")).arg(0).arg(-1).to_owned();
-        let (attempts,): (Vec<String>,) = self.link.query(&all).await.map_err(failed(OPERATION))?;
+        let all = cmd("LRANGE").arg(self.delivery_key(id, "try:")).arg(0).arg(-1).take();
+        let shard = Shard::of_byte(id.shard_byte());
+        let attempts: Vec<String> = self.link.ask(shard, all).await.map_err(failed(OPERATION))?;
         let attempts = attempts.iter().map(|attempt| serde_json::from_str(attempt));
         attempts.collect::<Result<_, _>>().map_err(broken(OPERATION))
     }
 
     pub(super) fn event_key(&self, id: &EventId) -> String {
-        self.keys.of(Shard::of_byte(id.shard_byte()), id)
+        self.keys.of(shard_of(id), id)
     }
 
     fn delivery_key(&self, id: &DeliveryId, kind: &str) -> String {
         self.keys.of(Shard::of_byte(id.shard_byte()), format_args!("{kind}{id}"))
     }
+}
+
+pub(super) fn shard_of(event: &EventId) -> Shard {
+    Shard::of_byte(event.shard_byte())
 }

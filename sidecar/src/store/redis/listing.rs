@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use redis::pipe;
+use redis::cmd;
 
 use super::fault::{bad_cursor, failed};
 use super::keys::Shard;
+use super::ledger::shard_of;
+use super::link::Commands;
 use super::{Shared, StoreError};
 use crate::model::{Delivery, DeliveryId, Event, EventId, InvalidId, Status, Tenant};
 use crate::store::{DeliveryFilter, EventFilter, Listed, Page};
@@ -147,11 +149,11 @@ impl Shared {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for event in events {
-            commands.cmd("HGET").arg(self.event_key(event)).arg("d");
+            commands.add(shard_of(event), cmd("HGET").arg(self.event_key(event)).arg("d").take());
         }
-        let rows: Vec<Option<String>> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let rows: Vec<Option<String>> = self.link.query(commands).await.map_err(failed(operation))?;
         let read = |ids: Option<String>| {
             ids.unwrap_or_default().split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect()
         };
@@ -192,12 +194,14 @@ impl Shared {
         range: &Range,
         count: usize,
     ) -> Result<Vec<T>, StoreError> {
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for shard in scope {
-            commands.cmd("ZRANGE").arg(self.keys.of(*shard, index)).arg(&range.most).arg(&range.least);
-            commands.arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(count);
+            let mut newest = cmd("ZRANGE");
+            newest.arg(self.keys.of(*shard, index)).arg(&range.most).arg(&range.least);
+            newest.arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(count);
+            commands.add(*shard, newest);
         }
-        let ids: Vec<Vec<String>> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let ids: Vec<Vec<String>> = self.link.query(commands).await.map_err(failed(operation))?;
         let mut ids: Vec<T> = ids.iter().flatten().filter_map(|id| id.parse().ok()).collect();
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.truncate(count);

@@ -1,9 +1,9 @@
 //! Upkeep: ended leases, queues of deleted endpoints, and what is over for long enough.
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::fault::{broken, failed};
-use super::keys::Shard;
+use super::keys::{Place, Shard};
 use super::link::Again;
 use super::record::read_horizon;
 use super::{Millis, Shared, StoreError, scripts};
@@ -16,14 +16,20 @@ const BATCH: u16 = 200;
 const ROUNDS: u16 = 50;
 
 impl Shared {
-    /// Also finds a loss of data, before an accept does.
+    /// Also finds a loss of data, before an accept does. A cluster of which a part is away can still accept for the
+    /// tenants of the others, so it answers: only when no place has room there is nothing to be had.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         const OPERATION: &str = "ping";
         self.open(OPERATION).await?;
         self.look_for_loss(OPERATION).await?;
-        let mut call = scripts::ROOM.prepare_invoke();
-        call.key(self.keys.layout());
-        self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))
+        let looks = join_all(Place::all().map(|place| async move {
+            let mut call = scripts::ROOM.prepare_invoke();
+            call.key(self.keys.somewhere_in(place));
+            self.link.run::<u8>(place, &call, Again::Safe).await
+        }));
+        let mut looks = looks.await.into_iter();
+        let first = looks.next().unwrap_or(Ok(1));
+        if looks.any(|look| look.is_ok()) { Ok(()) } else { first.map(|_| ()).map_err(failed(OPERATION)) }
     }
 
     pub(super) async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
@@ -41,7 +47,7 @@ impl Shared {
         let evictions = Shard::all().map(|shard| async move {
             let mut call = scripts::EVICT.prepare_invoke();
             call.key(self.keys.prefix(shard)).arg(now.0).arg(owner);
-            let reply = self.link.run(&call, Again::Safe).await;
+            let reply = self.link.run(shard, &call, Again::Safe).await;
             let (horizon, leases): (String, u64) = reply.map_err(failed(OPERATION))?;
             self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
             Ok::<_, StoreError>(leases)
@@ -57,7 +63,7 @@ impl Shared {
         for _ in 0..ROUNDS {
             let mut call = scripts::MAINTAIN.prepare_invoke();
             call.key(self.keys.prefix(shard)).arg(now.0).arg(&before).arg(BATCH);
-            let reply = self.link.run(&call, Again::Safe).await;
+            let reply = self.link.run(shard, &call, Again::Safe).await;
             let (horizon, pending, reclaimed, trimmed, more): (String, u64, u64, u64, u8) =
                 reply.map_err(failed(OPERATION))?;
             self.pending.set(shard, pending);

@@ -28,6 +28,7 @@ mod ledger;
 mod link;
 mod listener;
 mod listing;
+mod loss;
 mod maintain;
 mod owners;
 mod purge;
@@ -35,6 +36,7 @@ mod record;
 mod registry;
 mod replay;
 mod scripts;
+mod settings;
 mod settle;
 mod take;
 
@@ -53,9 +55,12 @@ use self::census::Pending;
 use self::fault::broken;
 use self::horizon::Horizons;
 use self::keys::Keys;
+pub use self::link::InvalidRedis;
 use self::link::Link;
+use self::loss::Losses;
 use self::owners::Others;
 use self::registry::Registry;
+pub use self::settings::{RedisSettings, RedisTls, ReplicaWait};
 use self::take::EndpointCache;
 use super::{
     Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put,
@@ -78,26 +83,13 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store under the names `hg:…`, over at most `pool` connections. Waits for nothing: Redis may be away, and
-    /// [`Store::ping`] tells. Must be called inside a Tokio runtime, which runs the store's own tasks.
+    /// A store in this Redis. Waits for nothing: Redis may be away, and [`Store::ping`] tells. Must be called inside
+    /// a Tokio runtime, which runs the store's own tasks.
     ///
     /// # Errors
-    /// `Broken` when `url` is none (`redis://[user:password@]host[:port][/db]`, `redis+unix:///path`).
-    pub fn connect(url: &str, pool: usize, settings: StoreSettings) -> Result<Self, StoreError> {
-        Self::connect_as("hg", url, pool, settings)
-    }
-
-    /// [`Self::connect`] under other names, so that several deployments can share a Redis.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub fn connect_as(
-        namespace: &str,
-        url: &str,
-        pool: usize,
-        settings: StoreSettings,
-    ) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(namespace, url, pool, settings)?);
+    /// `Broken` when the URL or a certificate is none.
+    pub fn connect(redis: &RedisSettings, settings: StoreSettings) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared::new(redis, settings)?);
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(listener::listen(Arc::clone(&shared), stop.clone()));
         TaskTracker::new().spawn(owners::beat(Arc::clone(&shared), stop.clone()));
@@ -113,6 +105,7 @@ struct Shared {
     settings: StoreSettings,
     horizons: Horizons,
     registry: Registry,
+    losses: Losses,
     pending: Pending,
     endpoints: EndpointCache,
     entropy: Mutex<StdRng>,
@@ -124,16 +117,17 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(namespace: &str, url: &str, pool: usize, settings: StoreSettings) -> Result<Self, StoreError> {
+    fn new(redis: &RedisSettings, settings: StoreSettings) -> Result<Self, StoreError> {
         let mut entropy = StdRng::try_from_rng(&mut SysRng).map_err(broken("connect"))?;
         let origin = format!("{:016x}", entropy.random::<u64>());
+        let keys = Keys::new(&redis.namespace);
         Ok(Self {
-            // the library's error may quote the URL, which may hold a password
-            link: Link::new(url, pool).ok().ok_or("the URL is no Redis URL").map_err(broken("connect"))?,
-            keys: Keys::new(namespace),
+            link: Link::new(redis, &keys).map_err(broken("connect"))?,
+            keys,
             settings,
             horizons: Horizons::new(),
             registry: Registry::default(),
+            losses: Losses::default(),
             pending: Pending::default(),
             endpoints: EndpointCache::default(),
             entropy: Mutex::new(entropy),
@@ -196,6 +190,10 @@ impl Store for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.shared.ping().await
+    }
+
+    fn losses(&self) -> u64 {
+        self.shared.losses.count()
     }
 
     async fn census(&self) -> Result<Census, StoreError> {

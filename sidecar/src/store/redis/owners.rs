@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::fault::failed;
+use super::keys::Place;
 use super::link::Again;
 use super::{Millis, Shared, StoreError, scripts};
 use crate::clock::Stopwatch;
@@ -94,7 +95,7 @@ impl Shared {
         let mut call = scripts::BEAT.prepare_invoke();
         call.key(self.keys.owners()).arg(&self.origin).arg(SILENT.as_millis().to_string());
         call.arg(self.keys.channel());
-        self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))
+        self.link.run(Place::Layout, &call, Again::Safe).await.map_err(failed(OPERATION))
     }
 
     /// Takes everything back from those who are gone; answers how many leases.
@@ -105,9 +106,8 @@ impl Shared {
         for owner in gone {
             let leases = self.evict_one(&owner, now).await?;
             // forgotten only now, so that a failure before is made good the next time
-            let mut forget = redis::pipe();
-            forget.cmd("ZREM").arg(self.keys.owners()).arg(&owner);
-            self.link.query::<Vec<u64>>(&forget).await.map_err(failed(OPERATION))?;
+            let forget = redis::cmd("ZREM").arg(self.keys.owners()).arg(&owner).take();
+            self.link.ask::<u64>(Place::Layout, forget).await.map_err(failed(OPERATION))?;
             if leases > 0 {
                 tracing::warn!(owner, leases, "a process is gone; what it was delivering is due again");
             }

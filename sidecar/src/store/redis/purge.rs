@@ -25,7 +25,7 @@ impl Shared {
             for ids in ids.chunks(BATCH) {
                 let mut call = scripts::PURGE.prepare_invoke();
                 call.key(self.keys.prefix(shard)).arg(ids);
-                let done: u64 = self.link.run(&call, Again::Safe).await.map_err(failed(OPERATION))?;
+                let done: u64 = self.link.run(shard, &call, Again::Safe).await.map_err(failed(OPERATION))?;
                 purged = purged.saturating_add(done);
             }
         }

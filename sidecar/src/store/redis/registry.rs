@@ -6,18 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::pipe;
+use redis::cmd;
 
 use super::fault::{bad_cursor, broken, failed};
-use super::keys::{SHARDS, Shard};
-use super::link::Again;
+use super::keys::Shard;
+use super::link::{Again, Commands};
 use super::record::read_endpoint;
 use super::{Millis, Shared, StoreError, scripts};
 use crate::model::{BreakerRules, Endpoint, EndpointId, Tenant};
 use crate::store::{Listed, Page, Put, StoreFault};
 
-/// The layout that this program reads and writes.
-const SCHEMA: u32 = 1;
 /// The field of a tenant's hash that holds its version; no endpoint can be called so.
 const VERSION: &str = "@";
 /// Deliveries buried by one script when their endpoint is deleted.
@@ -42,8 +40,6 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     tenants: Mutex<HashMap<Tenant, Known>>,
-    /// Of the data that was there when it was last looked at.
-    epoch: Mutex<Option<String>>,
 }
 
 impl Registry {
@@ -87,42 +83,16 @@ impl Registry {
         tenants.insert(tenant.clone(), Known { view, fresh: false });
     }
 
-    fn known(&self) -> Vec<Tenant> {
+    pub(super) fn known(&self) -> Vec<Tenant> {
         self.tenants().keys().cloned().collect()
     }
 
     fn all_stale(&self) -> Vec<Tenant> {
         self.tenants().iter().filter(|(_, known)| !known.fresh).map(|(tenant, _)| tenant.clone()).collect()
     }
-
-    /// Whether the data's epoch is another one than it was.
-    fn moved_to(&self, epoch: String) -> bool {
-        let mut last = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
-        let former = last.replace(epoch);
-        former.is_some() && former != *last
-    }
 }
 
 impl Shared {
-    /// Writes how the data is laid out where nobody did, and refuses what we cannot read. Answers whether the data is
-    /// other data than before.
-    pub(super) async fn check_layout(&self, operation: &'static str) -> Result<bool, StoreError> {
-        let epoch = format!("{:016x}", self.random::<u64>());
-        let mut call = scripts::LAYOUT.prepare_invoke();
-        call.key(self.keys.layout()).arg(SCHEMA).arg(SHARDS).arg(epoch);
-        let (schema, shards, epoch): (u32, u32, String) =
-            self.link.run(&call, Again::Safe).await.map_err(failed(operation))?;
-        if schema > SCHEMA {
-            return Err(broken(operation)(format!(
-                "schema {schema} is newer than {SCHEMA}: upgrade this program"
-            )));
-        }
-        if shards != u32::from(SHARDS) {
-            return Err(broken(operation)(format!("laid out in {shards} shards, not {SHARDS}")));
-        }
-        Ok(self.registry.moved_to(epoch))
-    }
-
     /// Reads again what changed since it was read.
     pub(super) async fn catch_up(&self, operation: &'static str) -> Result<(), StoreError> {
         for tenant in self.registry.all_stale() {
@@ -131,31 +101,19 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks whether Redis lost its data since the last look; if so, writes the endpoints again.
-    pub(super) async fn look_for_loss(&self, operation: &'static str) -> Result<(), StoreError> {
-        if self.check_layout(operation).await? {
-            tracing::error!("redis lost its data; the endpoints are written again, accepted events are gone");
-            for tenant in self.registry.known() {
-                self.refresh(operation, &tenant).await?;
-            }
-            self.count_pending(operation).await?;
-            self.horizons.forget();
-        }
-        Ok(())
-    }
-
     /// Reads the whole registry, so that a loss can be made good.
     pub(super) async fn learn_endpoints(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut tenants = BTreeSet::new();
         for shard in Shard::all() {
-            let all = pipe().cmd("ZRANGE").arg(self.keys.of(shard, "endpoints")).arg(0).arg(-1).to_owned();
-            let (ids,): (Vec<String>,) = self.link.query(&all).await.map_err(failed(operation))?;
+            let all = cmd("ZRANGE").arg(self.keys.of(shard, "endpoints")).arg(0).arg(-1).take();
+            let ids: Vec<String> = self.link.ask(shard, all).await.map_err(failed(operation))?;
             for chunk in ids.chunks(500) {
-                let mut owners = pipe();
+                let mut owners = Commands::default();
                 for id in chunk {
-                    owners.cmd("HGET").arg(self.keys.of(shard, format_args!("ep:{id}"))).arg("tenant");
+                    let state = self.keys.of(shard, format_args!("ep:{id}"));
+                    owners.add(shard, cmd("HGET").arg(state).arg("tenant").take());
                 }
-                let names: Vec<Option<String>> = self.link.query(&owners).await.map_err(failed(operation))?;
+                let names: Vec<Option<String>> = self.link.query(owners).await.map_err(failed(operation))?;
                 tenants.extend(names.into_iter().flatten().filter_map(|name| name.parse::<Tenant>().ok()));
             }
         }
@@ -197,10 +155,10 @@ impl Shared {
     }
 
     async fn read_tenant(&self, operation: &'static str, tenant: &Tenant) -> Result<TenantView, StoreError> {
-        let key = self.keys.of(Shard::of(tenant), format_args!("tenant:{tenant}"));
-        let all = pipe().cmd("HGETALL").arg(key).to_owned();
-        let (mut fields,): (BTreeMap<String, Vec<u8>>,) =
-            self.link.query(&all).await.map_err(failed(operation))?;
+        let shard = Shard::of(tenant);
+        let all = cmd("HGETALL").arg(self.keys.of(shard, format_args!("tenant:{tenant}"))).take();
+        let mut fields: BTreeMap<String, Vec<u8>> =
+            self.link.ask(shard, all).await.map_err(failed(operation))?;
         let version = fields.remove(VERSION).unwrap_or_default();
         let endpoints: Result<Vec<_>, _> = fields.values().map(|json| read_endpoint(json)).collect();
         Ok(TenantView {
@@ -232,7 +190,7 @@ impl Shared {
         call.arg(gap_us).arg(format!("{:016x}", self.random::<u64>()));
         call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string()).arg(rules(endpoint.breaker));
         call.arg(endpoint.standing.enabled_at.0);
-        let written: u8 = self.link.run(&call, Again::IfNotMade).await.map_err(failed(operation))?;
+        let written: u8 = self.link.run(shard, &call, Again::IfNotMade).await.map_err(failed(operation))?;
         match written {
             1 => self.horizons.lower(shard, super::horizon::NOW),
             2 => {
@@ -267,11 +225,12 @@ impl Shared {
         id: &EndpointId,
     ) -> Result<Option<(Shard, Arc<Endpoint>)>, StoreError> {
         self.open(operation).await?;
-        let mut everywhere = pipe();
+        let mut everywhere = Commands::default();
         for shard in Shard::all() {
-            everywhere.cmd("HGET").arg(self.keys.of(shard, format_args!("ep:{id}"))).arg("json");
+            let state = self.keys.of(shard, format_args!("ep:{id}"));
+            everywhere.add(shard, cmd("HGET").arg(state).arg("json").take());
         }
-        let found: Vec<Option<Vec<u8>>> = self.link.query(&everywhere).await.map_err(failed(operation))?;
+        let found: Vec<Option<Vec<u8>>> = self.link.query(everywhere).await.map_err(failed(operation))?;
         let found = Shard::all().zip(found).find_map(|(shard, json)| Some((shard, json?)));
         found
             .map(|(shard, json)| read_endpoint(&json).map(|endpoint| (shard, endpoint)))
@@ -291,7 +250,7 @@ impl Shared {
                 .arg(format!("{:016x}", self.random::<u64>()));
             call.arg(BURY).arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
             let (there, more): (u8, u8) =
-                self.link.run(&call, Again::IfNotMade).await.map_err(failed(OPERATION))?;
+                self.link.run(shard, &call, Again::IfNotMade).await.map_err(failed(OPERATION))?;
             deleted |= there == 1;
             if more == 0 {
                 break;

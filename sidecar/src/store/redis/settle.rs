@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::ScriptInvocation;
 
 use super::fault::{broken, failed, full};
@@ -19,7 +19,7 @@ const OPERATION: &str = "settle";
 const KEPT: u16 = 100;
 
 impl Shared {
-    /// When one shard fails the whole call does, though others are done: the same call again finds their leases
+    /// When one shard fails the whole call does, once the others are done: the same call again finds their leases
     /// gone, and changes nothing.
     pub(super) async fn settle(
         &self,
@@ -40,7 +40,8 @@ impl Shared {
             Ok::<_, StoreError>((places, settling))
         });
         let (mut settled, mut news) = (Vec::with_capacity(settlements.len()), Vec::new());
-        for (places, settling) in try_join_all(calls).await? {
+        for settling in join_all(calls).await {
+            let (places, settling) = settling?;
             settled.extend(places.into_iter().zip(settling.settled));
             news.extend(settling.news);
         }
@@ -63,7 +64,7 @@ impl Shared {
             call.arg(settlement.delivery.to_string()).arg(self.owned(settlement.token));
             tell(&mut call, &settlement.report).map_err(broken(OPERATION))?;
         }
-        let reply = self.link.run(&call, Again::IfNotMade).await;
+        let reply = self.link.run(shard, &call, Again::IfNotMade).await;
         let (horizon, results, news): (String, Vec<u8>, Vec<NewsRow>) = reply.map_err(failed(OPERATION))?;
         self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
         let read = |result| if result == 1 { Settled::Recorded } else { Settled::LeaseLost };
@@ -78,7 +79,7 @@ impl Shared {
         let mut call = scripts::RETRY.prepare_invoke();
         call.key(self.keys.prefix(shard)).arg(now.0).arg(id.to_string()).arg(self.room(shard));
         call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
-        match self.link.run::<u8>(&call, Again::Safe).await.map_err(failed(OPERATION))? {
+        match self.link.run::<u8>(shard, &call, Again::Safe).await.map_err(failed(OPERATION))? {
             2 => return Err(full(OPERATION)),
             1 => self.horizons.lower(shard, NOW),
             _ => {}

@@ -42,6 +42,7 @@ type Breakers = Family<EndpointLabel, Gauge>;
 /// | `webhook_events_held_total` | | requests that had to wait because deliveries were behind |
 /// | `webhook_events_held_seconds_total` | | how long they waited, all together |
 /// | `webhook_door_yielding` | | 1 while events are accepted more slowly than they come, because deliveries are behind |
+/// | `webhook_store_losses_total` | | how often accepted data was found gone from the store: a flush, an empty node promoted. Each time, what was pending will not be delivered |
 /// | `webhook_build_info` | `version` | 1 |
 ///
 /// The first 100 event types have series of their own, later ones share `other`. Of endpoints at most 1000 are
@@ -61,6 +62,7 @@ struct Inner {
     held: Counter,
     held_seconds: Counter<f64, AtomicU64>,
     yielding: Gauge,
+    losses: Counter,
     queue: Gauge<u64, AtomicU64>,
     dead: Gauge<u64, AtomicU64>,
     breakers: Breakers,
@@ -86,6 +88,7 @@ impl Metrics {
             held: Counter::default(),
             held_seconds: Counter::default(),
             yielding: Gauge::default(),
+            losses: Counter::default(),
             queue: Gauge::default(),
             dead: Gauge::default(),
             breakers: Family::default(),
@@ -138,6 +141,12 @@ impl Metrics {
     /// Shows whether the door yields to deliveries that are behind.
     pub fn yielding(&self, yields: bool) {
         self.0.yielding.set(yields.into());
+    }
+
+    /// How often the store has lost data so far.
+    pub fn lost(&self, losses: u64) {
+        let counted = self.0.losses.get();
+        self.0.losses.inc_by(losses.saturating_sub(counted));
     }
 
     /// All metrics in Prometheus' text format. `census` is the store's at this moment; without one (the store is
@@ -214,6 +223,11 @@ impl Inner {
             "webhook_late_results",
             "Results that came after their lease had ended",
             self.late.clone(),
+        );
+        registry.register(
+            "webhook_store_losses",
+            "Times that accepted data was found gone from the store",
+            self.losses.clone(),
         );
         self.register_door();
         let registry = &mut self.registry;
