@@ -110,9 +110,43 @@ fn the_store_is_what_the_environment_says() {
 }
 
 #[test]
+fn redis_gets_its_files_and_passwords_and_what_an_accept_waits_for() {
+    let machine = |variables: &[(&'static str, &str)]| {
+        let url = [("REDIS_URL", "rediss+sentinel://u:pw@h/main")];
+        Machine::with(&[&url, variables].concat()).file("c.pem", "").file("k.pem", "")
+    };
+    let variables =
+        [("REDIS_SENTINEL_PASSWORD", "own"), ("REDIS_WAIT_REPLICAS", "2"), ("HOOKGATE_POOL", "7")];
+    let config = machine(&variables).load().unwrap().config;
+    let redis = config.redis.as_ref().unwrap();
+    assert_eq!((redis.pool, redis.sentinel_password.as_deref()), (7, Some("own")));
+    assert_eq!(redis.wait.unwrap().replicas, 2);
+    assert!(!format!("{config:?}").contains("own") && !format!("{config:?}").contains("pw"));
+    assert!(machine(&[]).load().unwrap().config.redis.unwrap().wait.is_none());
+    let table = [
+        (("REDIS_CERT_FILE", "c.pem"), "redis_key_file (REDIS_KEY_FILE): expected"),
+        (("REDIS_KEY_FILE", "k.pem"), "redis_cert_file (REDIS_CERT_FILE): expected"),
+        (("REDIS_CA_FILE", "none.pem"), "none.pem (from redis_ca_file, REDIS_CA_FILE): "),
+    ];
+    for (variable, expected) in table {
+        let refusal = machine(&[variable]).refusal();
+        assert!(refusal.starts_with(expected), "{refusal}");
+    }
+}
+
+#[test]
 fn a_bad_variable_is_named_and_its_value_not_shown() {
-    let free_text =
-        ["HOOKGATE_CONFIG", "HOOKGATE_API_KEY", "HOOKGATE_API_KEY_FILE", "HOOKGATE_POLICY", "HOOKGATE_LOG"];
+    let free_text = [
+        "HOOKGATE_CONFIG",
+        "HOOKGATE_API_KEY",
+        "HOOKGATE_API_KEY_FILE",
+        "HOOKGATE_POLICY",
+        "HOOKGATE_LOG",
+        "REDIS_SENTINEL_PASSWORD",
+        "REDIS_CA_FILE",
+        "REDIS_CERT_FILE",
+        "REDIS_KEY_FILE",
+    ];
     let judged = KEYS.iter().map(|key| key.variable).filter(|variable| !free_text.contains(variable));
     for variable in judged {
         let refusal = Machine::with(&[(variable, CANARY)]).refusal();
@@ -130,6 +164,11 @@ fn a_bad_variable_is_named_and_its_value_not_shown() {
         ("HOOKGATE_EVENT_TTL_S", "7776001"),
         ("HOOKGATE_MAX_BATCH", "0"),
         ("HOOKGATE_MAX_BATCH", "1001"),
+        ("REDIS_URL", "redis+sentinel://without-a-name"),
+        ("REDIS_URL", "redis+cluster://h/1"),
+        ("REDIS_WAIT_REPLICAS", "65536"),
+        ("REDIS_WAIT_TIMEOUT_MS", "0"),
+        ("REDIS_WAIT_TIMEOUT_MS", "901"),
     ];
     for (variable, value) in out_of_range {
         let refusal = Machine::with(&[(variable, value)]).load().unwrap_err().to_string();

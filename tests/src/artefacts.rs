@@ -35,6 +35,12 @@ pub fn redis_server() -> PathBuf {
     found("HOOKGATE_REDIS_SERVER", on_path("redis-server"), "make deps (as root)")
 }
 
+/// A Redis server that speaks TLS, which not every build does. `HOOKGATE_REDIS_TLS_SERVER` names another.
+#[must_use]
+pub fn redis_tls_server() -> PathBuf {
+    found("HOOKGATE_REDIS_TLS_SERVER", on_path("redis-server"), "make deps (as root)")
+}
+
 /// The Prometheus server. `HOOKGATE_PROMETHEUS` names another.
 #[must_use]
 pub fn prometheus() -> PathBuf {

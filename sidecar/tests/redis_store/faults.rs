@@ -82,6 +82,24 @@ async fn a_frozen_redis_costs_one_bounded_wait_however_many_ask() {
     assert_delivers(&fresh, 2, "it goes on").await;
 }
 
+#[tokio::test]
+async fn once_redis_is_known_to_be_silent_an_accept_is_refused_at_once() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    server.freeze(true);
+    let found_out = timeout(Duration::from_millis(1_500), try_accept(&store, 0)).await;
+    assert_eq!(found_out.expect("a producer has little patience"), Err(StoreFault::Unavailable));
+    for ms in 1..6 {
+        let known = timeout(Duration::from_millis(400), try_accept(&store, ms)).await;
+        assert_eq!(known.expect("nobody queues behind a connection"), Err(StoreFault::Unavailable));
+    }
+    server.freeze(false);
+    wait_until("answer", async || store.ping().await.is_ok()).await;
+    deliver_all(&store, at(7)).await;
+    assert_delivers(&store, 8, "it goes on").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_survives_a_killed_redis() {
     let mut server = RedisServer::start().await;

@@ -15,7 +15,7 @@ use crate::fixture::*;
 async fn without_enough_replicas_nothing_is_answered_not_even_again() {
     let primary = Redis::start(Persistence::Always).await;
     let mut replica = primary.start_replica().await;
-    let wait = Some(ReplicaWait { replicas: 1, timeout: Duration::from_millis(200) });
+    let wait = Some(ReplicaWait { replicas: 1, timeout: Duration::from_millis(700) });
     let redis = RedisSettings { wait, ..RedisSettings::at(primary.url()) };
     let store = RedisStore::connect(&redis, StoreSettings::default()).unwrap();
     put(&store, &endpoint("a")).await;
@@ -26,7 +26,7 @@ async fn without_enough_replicas_nothing_is_answered_not_even_again() {
     replica.freeze(true);
     let once = [offer(event(at(2)), &["key"])];
     for what in ["written here only", "known here only"] {
-        let answer = timeout(Duration::from_secs(1), store.accept(&once, at(2))).await.expect(what);
+        let answer = timeout(Duration::from_millis(1500), store.accept(&once, at(2))).await.expect(what);
         assert_eq!(answer.unwrap_err().fault, StoreFault::Unavailable, "{what}");
     }
     let leases = leases(&store, at(2), 10).await;

@@ -2,7 +2,7 @@
 
 use super::{BOUND, Persistence, Redis, folder, owned};
 use crate::ports::Port;
-use crate::wait_until;
+use crate::{artefacts, wait_until};
 
 /// Primaries; each has one replica.
 const PRIMARIES: usize = 3;
@@ -33,7 +33,7 @@ impl Cluster {
             let folder = folder();
             std::fs::write(folder.path().join("nodes.conf"), acquaintance(&numbers, me))
                 .expect("a file in an own folder");
-            nodes.push(Redis::spawn(port, folder, arguments(bus.number())));
+            nodes.push(Redis::spawn(artefacts::redis_server(), port, folder, arguments(bus.number())));
             buses.push(bus);
         }
         for node in &mut nodes {

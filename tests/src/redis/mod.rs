@@ -7,6 +7,7 @@ mod sentinel;
 mod tls;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ impl Persistence {
 /// A server of its own, with a folder of its own. Killed when dropped.
 #[derive(Debug)]
 pub struct Redis {
+    binary: PathBuf,
     arguments: Vec<String>,
     process: Child,
     folder: TempDir,
@@ -76,8 +78,12 @@ impl Redis {
     /// # Panics
     /// When it does not come up.
     pub async fn start_with(arguments: Vec<String>) -> Self {
+        Self::start_binary(artefacts::redis_server(), arguments).await
+    }
+
+    async fn start_binary(binary: PathBuf, arguments: Vec<String>) -> Self {
         loop {
-            let mut redis = Self::spawn(Port::reserve(), folder(), arguments.clone());
+            let mut redis = Self::spawn(binary.clone(), Port::reserve(), folder(), arguments.clone());
             if redis.came_up().await {
                 return redis;
             }
@@ -96,9 +102,9 @@ impl Redis {
         replica
     }
 
-    fn spawn(port: Port, folder: TempDir, arguments: Vec<String>) -> Self {
-        let process = spawn(port.number(), &arguments, &folder);
-        Self { arguments, process, folder, port }
+    fn spawn(binary: PathBuf, port: Port, folder: TempDir, arguments: Vec<String>) -> Self {
+        let process = spawn(&binary, port.number(), &arguments, &folder);
+        Self { binary, arguments, process, folder, port }
     }
 
     /// Where it listens.
@@ -134,7 +140,7 @@ impl Redis {
     /// When it does not come up.
     pub async fn restart(&mut self) {
         self.process.kill();
-        self.process = spawn(self.port.number(), &self.arguments, &self.folder);
+        self.process = spawn(&self.binary, self.port.number(), &self.arguments, &self.folder);
         assert!(self.came_up().await, "the port {} was taken meanwhile", self.port.number());
     }
 
@@ -199,8 +205,8 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn spawn(port: u16, arguments: &[String], folder: &TempDir) -> Child {
-    let mut command = Command::new(artefacts::redis_server());
+fn spawn(binary: &Path, port: u16, arguments: &[String], folder: &TempDir) -> Child {
+    let mut command = Command::new(binary);
     command.args(arguments).args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"]);
     command.arg("--dir").arg(folder.path());
     Child::start("redis", command, folder.path())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{BOUND, Persistence, Redis, folder, owned};
 use crate::ports::Port;
-use crate::wait_until;
+use crate::{artefacts, wait_until};
 
 /// What the Sentinels call the primary.
 const NAME: &str = "main";
@@ -90,7 +90,12 @@ async fn watcher(port: u16) -> Redis {
     let (own, folder) = (Port::reserve(), folder());
     let file = folder.path().join("sentinel.conf");
     write(&file, port);
-    let mut sentinel = Redis::spawn(own, folder, owned(&[&file.display().to_string(), "--sentinel"]));
+    let mut sentinel = Redis::spawn(
+        artefacts::redis_server(),
+        own,
+        folder,
+        owned(&[&file.display().to_string(), "--sentinel"]),
+    );
     assert!(sentinel.came_up().await, "a reserved port was taken");
     sentinel
 }

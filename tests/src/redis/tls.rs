@@ -8,6 +8,7 @@ use rcgen::{
 use tempfile::TempDir;
 
 use super::{Persistence, Redis, owned};
+use crate::artefacts;
 use crate::ports::Port;
 
 /// Listens with TLS, and without it for the harness.
@@ -36,7 +37,7 @@ impl TlsRedis {
             &file("server.key"),
         ]));
         arguments.extend(owned(&["--tls-ca-cert-file", &file("ca.pem")]));
-        Self { redis: Redis::start_with(arguments).await, port, folder }
+        Self { redis: Redis::start_binary(artefacts::redis_tls_server(), arguments).await, port, folder }
     }
 
     /// The same server, over the connection without TLS.
