@@ -145,7 +145,7 @@ impl Link {
         Ok(from_redis_value(answer)?)
     }
 
-    /// Runs one plain command.
+    /// Runs one plain command, as patiently as an accept, which may begin with one.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
         place: impl Into<Place>,
@@ -153,7 +153,7 @@ impl Link {
     ) -> RedisResult<T> {
         let mut one = Pipeline::with_capacity(1);
         one.add_command(command);
-        let mut answers = self.pipe(place.into(), &mut one).await?;
+        let mut answers = self.pipe(place.into(), &mut one, ACCEPT).await?;
         Ok(from_redis_value(answers.pop().unwrap_or(Value::Nil))?)
     }
 
@@ -164,7 +164,7 @@ impl Link {
             Kind::Cluster(_) => by_place(commands),
         };
         let answers = groups.into_iter().map(|(place, numbers, mut pipeline)| async move {
-            Ok::<_, RedisError>(numbers.into_iter().zip(self.pipe(place, &mut pipeline).await?))
+            Ok::<_, RedisError>(numbers.into_iter().zip(self.pipe(place, &mut pipeline, ANSWER).await?))
         });
         let mut answers: Vec<(usize, Value)> = try_join_all(answers).await?.into_iter().flatten().collect();
         answers.sort_unstable_by_key(|(number, _)| *number);
@@ -179,9 +179,14 @@ impl Link {
         }
     }
 
-    async fn pipe(&self, place: Place, commands: &mut Pipeline) -> RedisResult<Vec<Value>> {
+    async fn pipe(
+        &self,
+        place: Place,
+        commands: &mut Pipeline,
+        patience: Duration,
+    ) -> RedisResult<Vec<Value>> {
         let commands = Work::Commands(commands.ignore_errors());
-        let answers = self.work(place, commands, Again::Safe, pin!(sleep(ANSWER))).await?;
+        let answers = self.work(place, commands, Again::Safe, pin!(sleep(patience))).await?;
         Ok(from_redis_value(answers)?)
     }
 
