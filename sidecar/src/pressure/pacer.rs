@@ -1,10 +1,10 @@
 //! How fast the door may go, decided at every turn from what was seen since the last one. Pure.
 //!
-//! The signal is a standing queue, as in CoDel (RFC 8289): nearly all first attempts waited longer than a target, over two
-//! turns, so that a burst counts for nothing; and more is owed than the workers have at hand, so that a machine on which
-//! everything takes long is not taken for one that is outrun. The answer is a pace: what deliveries keep up with, less what brings the
-//! wait down again, never less than half of what came; then back to what deliveries kept up with, and a little more at
-//! every quiet turn, until it binds nobody.
+//! The signal is a standing queue, as in `CoDel` (RFC 8289): nearly all first attempts waited longer than a target, over
+//! two turns, so that a burst counts for nothing; and more is owed than the workers have at hand, so that a machine on
+//! which everything takes long is not taken for one that is outrun. The answer is a pace: what deliveries keep up with,
+//! less what brings the wait down again, never less than half of what came; then back to what deliveries kept up with,
+//! and a little more at every quiet turn, until it binds nobody.
 
 use std::time::Duration;
 
