@@ -1,6 +1,6 @@
 //! The store that needs no server: SQLite, in memory or in a file. The default.
 //!
-//! One thread owns it. It holds the *ledger* (SQLite: what is durable) and the *schedule* (memory: who is tried next,
+//! One owner has it, on a thread of its own when there is a disk to wait for. It holds the *ledger* (SQLite: what is durable) and the *schedule* (memory: who is tried next,
 //! rebuilt from the ledger at the start). An accept inserts, a settle updates; a take writes nothing, for a crash
 //! merely makes what was in an attempt due again.
 //!
@@ -15,6 +15,7 @@ mod changes;
 mod expiry;
 mod fault;
 mod group;
+mod home;
 mod leasing;
 mod mint;
 mod owner;
@@ -31,15 +32,15 @@ mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use self::fault::Trouble;
 use self::group::Write;
+use self::home::Home;
 use self::owner::{Command, Owner, Reply, Seeds};
 use super::{
     Acceptance, Again, Ask, Census, DeliveryFilter, EventFilter, Listed, Maintained, Offer, Page, Put,
@@ -50,8 +51,6 @@ use crate::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Replay, ReplayId, Tenant,
 };
 
-/// Most commands waiting for the thread; one more waits for room.
-const INBOX: usize = 1024;
 /// Most rounds of forgetting that one [`Store::maintain`] does; others get their turn between two rounds.
 const ROUNDS: usize = 64;
 
@@ -67,14 +66,12 @@ pub enum Location {
 /// SQLite behind the seam. Dropping it finishes what was asked, closes the file, and blocks until that is done.
 #[derive(Debug)]
 pub struct Embedded {
-    /// `None` only while dropping.
-    inbox: Option<mpsc::Sender<Command>>,
-    thread: Option<JoinHandle<()>>,
+    home: Home,
     wake: Arc<Notify>,
 }
 
 impl Embedded {
-    /// Opens the database and starts the thread that owns it. Blocks for as long as reading what is pending takes.
+    /// Opens the database, and starts the thread that owns a file. Blocks for as long as reading what is pending takes.
     ///
     /// # Errors
     /// `Unavailable`: another process has the file, or the file cannot be opened. `Broken`: it is damaged, another
@@ -83,14 +80,11 @@ impl Embedded {
         let wake = Arc::new(Notify::new());
         let mut rng: StdRng = rand::make_rng();
         let seeds = Seeds { ids: rng.random(), tokens: rng.random() };
+        let in_memory = location == Location::Memory;
         let owner = Owner::open(location, settings, seeds, Arc::clone(&wake))
             .map_err(|trouble| trouble.during("open"))?;
-        let (inbox, commands) = mpsc::channel(INBOX);
-        let thread = std::thread::Builder::new()
-            .name("hookgate-store".to_owned())
-            .spawn(move || owner.serve(commands))
-            .map_err(|error| Trouble::NoThread(Arc::new(error)).during("open"))?;
-        Ok(Self { inbox: Some(inbox), thread: Some(thread), wake })
+        let home = if in_memory { Ok(Home::here(owner)) } else { Home::on_thread(owner) };
+        Ok(Self { home: home.map_err(|trouble| trouble.during("open"))?, wake })
     }
 
     /// Sends what `command` makes of a reply, and waits for the answer.
@@ -100,15 +94,15 @@ impl Embedded {
         command: impl FnOnce(Reply<T>) -> Command + Send,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let asked = match &self.inbox {
-            Some(inbox) => inbox.send(command(reply)).await.is_ok(),
-            None => false,
+        let answer = if self.home.ask(command(reply)).await {
+            answer.await.unwrap_or(Err(Trouble::Gone))
+        } else {
+            Err(Trouble::Gone)
         };
-        let answer = if asked { answer.await.unwrap_or(Err(Trouble::Gone)) } else { Err(Trouble::Gone) };
         answer.map_err(|trouble| trouble.during(operation))
     }
 
-    /// Has the thread do `verb` by itself.
+    /// Has the owner do `verb` by itself.
     async fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -116,15 +110,6 @@ impl Embedded {
     ) -> Result<T, StoreError> {
         let command = |reply: Reply<T>| Command::Call(Box::new(move |owner| drop(reply.send(verb(owner)))));
         self.ask(operation, command).await
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        drop(self.inbox.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("store: its thread panicked");
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The one thread that holds the connection and the schedule. It takes what is waiting, writes it as one transaction,
-//! and answers only after the commit: under load, many share the price of one sync.
+//! The one that holds the connection and the schedule. It takes what is waiting, writes it as one transaction, and answers
+//! only after the commit: under load, many share the price of one sync.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -91,19 +91,24 @@ impl Owner {
     pub(super) fn serve(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut waiting = Vec::with_capacity(GROUP);
         while inbox.blocking_recv_many(&mut waiting, GROUP) > 0 {
-            let (mut writes, mut calls) = (Vec::new(), Vec::new());
-            for command in waiting.drain(..) {
-                match command {
-                    Command::Write(write) => writes.push(write),
-                    Command::Call(call) => calls.push(call),
-                }
+            self.attend(waiting.drain(..));
+        }
+    }
+
+    /// Does what waited together.
+    pub(super) fn attend(&mut self, waiting: impl IntoIterator<Item = Command>) {
+        let (mut writes, mut calls) = (Vec::new(), Vec::new());
+        for command in waiting {
+            match command {
+                Command::Write(write) => writes.push(write),
+                Command::Call(call) => calls.push(call),
             }
-            if !writes.is_empty() {
-                self.write(writes);
-            }
-            for call in calls {
-                call(&mut self);
-            }
+        }
+        if !writes.is_empty() {
+            self.write(writes);
+        }
+        for call in calls {
+            call(self);
         }
     }
 

@@ -1,0 +1,86 @@
+//! Where the owner lives. Over a file: on a thread of its own, for a disk may be slow, and what waits for one sync
+//! shares it. In memory: with whoever asks, for the work is shorter than waking a thread to do it.
+
+use std::fmt::{self, Debug, Formatter};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+use super::fault::Trouble;
+use super::owner::{Command, Owner};
+
+/// Most commands waiting for the thread; one more waits for room.
+const INBOX: usize = 1024;
+
+/// The owner, to be asked from any task. Dropping it finishes what was asked, closes the database, and blocks until that
+/// is done.
+pub(super) enum Home {
+    /// On its own thread.
+    Thread {
+        /// `None` only while dropping.
+        inbox: Option<mpsc::Sender<Command>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    /// With whoever asks.
+    Here {
+        /// What waits for the owner: whoever gets hold of it does all of it, as one transaction.
+        inbox: Mutex<Vec<Command>>,
+        owner: Box<Mutex<Owner>>,
+    },
+}
+
+impl Home {
+    /// With whoever asks.
+    pub(super) fn here(owner: Owner) -> Self {
+        Self::Here { inbox: Mutex::default(), owner: Box::new(Mutex::new(owner)) }
+    }
+
+    /// On a thread.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub(super) fn on_thread(owner: Owner) -> Result<Self, Trouble> {
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let thread = std::thread::Builder::new()
+            .name("hookgate-store".to_owned())
+            .spawn(move || owner.serve(commands))
+            .map_err(|error| Trouble::NoThread(Arc::new(error)))?;
+        Ok(Self::Thread { inbox: Some(inbox), thread: Some(thread) })
+    }
+
+    /// Has it done; the answer goes where the command says. `false`: the owner is gone.
+    pub(super) async fn ask(&self, command: Command) -> bool {
+        match self {
+            Self::Thread { inbox: Some(inbox), .. } => inbox.send(command).await.is_ok(),
+            Self::Thread { inbox: None, .. } => false,
+            Self::Here { inbox, owner } => {
+                inbox.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+                let Ok(mut owner) = owner.lock() else { return false };
+                let waiting = std::mem::take(&mut *inbox.lock().unwrap_or_else(PoisonError::into_inner));
+                owner.attend(waiting);
+                true
+            }
+        }
+    }
+}
+
+impl Debug for Home {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Thread { .. } => "Thread",
+            Self::Here { .. } => "Here",
+        })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Self::Thread { inbox, thread } = self {
+            drop(inbox.take());
+            if thread.take().is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("store: its thread panicked");
+            }
+        }
+    }
+}
