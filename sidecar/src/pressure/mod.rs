@@ -68,7 +68,8 @@ impl Pressure {
 
     /// An attempt begins; it ends when the answer is dropped.
     pub fn begin(&self, lease: &Lease, now: Millis) -> UnderWay {
-        let age = (lease.attempt == 1).then(|| now.since(lease.event.accepted_at));
+        let is_first = lease.attempt == 1 && lease.event.deliver_at.is_none();
+        let age = is_first.then(|| now.since(lease.event.accepted_at));
         let moment = self.0.since.elapsed();
         let trip = {
             let mut state = self.0.lock();

@@ -151,24 +151,26 @@ impl DataState {
 
     async fn accept_one(&self, offer: Offer, passage: Passage) -> Result<Response, Problem> {
         let now = offer.event.accepted_at;
-        let answers = self.shared.store.accept(&[offer], now).await?;
+        let offers = [offer];
+        let answers = self.shared.store.accept(&offers, now).await?;
         let acceptance = answers.first().ok_or(Problem::Internal)?;
-        passage.accepted(brought(&answers));
+        passage.accepted(brought(&offers, &answers));
         Ok((StatusCode::ACCEPTED, axum::Json(acceptance)).into_response())
     }
 
     async fn accept_batch(&self, offers: Vec<Offer>, passage: Passage) -> Result<Response, Problem> {
         let now = self.shared.now();
         let data = self.shared.store.accept(&offers, now).await?;
-        passage.accepted(brought(&data));
+        passage.accepted(brought(&offers, &data));
         Ok((StatusCode::ACCEPTED, axum::Json(Batch { data })).into_response())
     }
 }
 
-/// How many deliveries there are now that were not there before.
-fn brought(answers: &[Acceptance]) -> u32 {
-    let fresh = answers.iter().filter(|answer| !answer.duplicate);
-    fresh.fold(0, |sum, answer| sum.saturating_add(answer.deliveries))
+/// How many deliveries are due now that were not there before.
+fn brought(offers: &[Offer], answers: &[Acceptance]) -> u32 {
+    let both = offers.iter().zip(answers);
+    let fresh = both.filter(|(offer, answer)| offer.event.deliver_at.is_none() && !answer.duplicate);
+    fresh.fold(0, |sum, (_, answer)| sum.saturating_add(answer.deliveries))
 }
 
 /// What a batch is answered with, in the order of its events.
