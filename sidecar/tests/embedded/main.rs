@@ -84,7 +84,8 @@ async fn short_memory_spares_keys_while_their_messages_could_be_replayed() {
 
 #[tokio::test]
 async fn a_taking_nobody_waits_for_is_given_back() {
-    let store = memory(StoreSettings::default());
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path());
     put(&store, &endpoint("a")).await;
     let id = accept_one(&store, at(0)).await;
     let asked = store.take(Ask { now: at(0), room: 10, grace: GRACE });
