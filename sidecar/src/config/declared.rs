@@ -128,7 +128,7 @@ impl DeclaredEndpoint {
             max_in_flight: self.max_in_flight,
             rate_limit: self.rate_limit,
             timeout_ms: self.timeout_ms,
-            retry: self.retry,
+            retry: self.retry.clone(),
             breaker: self.breaker,
             enabled: self.enabled,
             standing: Standing::default(),

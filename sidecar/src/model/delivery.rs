@@ -13,6 +13,8 @@ pub enum DeadReason {
     Exhausted,
     /// The endpoint answered 410: it wants no more.
     Gone,
+    /// It answered with a status that is not to be tried again (`retry.non_retryable`).
+    Refused,
     /// Its endpoint was deleted while it waited.
     EndpointDeleted,
     /// Its event's time was over before it was delivered.

@@ -20,8 +20,8 @@ impl Debug for Secret {
     }
 }
 
-/// When a failed attempt is tried again: exponential, with full jitter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// When a failed attempt is tried again: exponential or by a schedule of its own, with full jitter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all, 1–100; the last failure makes a dead letter.
@@ -30,12 +30,44 @@ pub struct Retry {
     pub base_ms: u64,
     /// The ceiling that no wait exceeds, milliseconds.
     pub max_ms: u64,
+    /// The ceiling of every wait, milliseconds, 1–99 of them, instead of the three above: one attempt more than waits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedule_ms: Vec<u64>,
+    /// Statuses, 300–599, that make a dead letter at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub non_retryable: Vec<u16>,
+}
+
+impl Retry {
+    /// Attempts in all.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        let waits = u32::try_from(self.schedule_ms.len()).unwrap_or(u32::MAX);
+        if waits == 0 { self.max_attempts } else { waits.saturating_add(1) }
+    }
+
+    /// The longest wait after the failure of this step, from 1, milliseconds.
+    #[must_use]
+    pub fn ceiling_ms(&self, step: u32) -> u64 {
+        if self.schedule_ms.is_empty() {
+            let doubled = 2_u64.saturating_pow(step.saturating_sub(1));
+            return self.base_ms.saturating_mul(doubled).min(self.max_ms);
+        }
+        let place = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.schedule_ms.get(place).or(self.schedule_ms.last()).copied().unwrap_or_default()
+    }
 }
 
 impl Default for Retry {
-    /// Fifteen attempts, ceilings 5 s, 10 s, … 12 h: a bit over two days on average, three and a half at most.
+    /// Twenty-five attempts, ceilings 5 s, 10 s, … 12 h: three days on average, six at most.
     fn default() -> Self {
-        Self { max_attempts: 15, base_ms: 5_000, max_ms: 12 * 3_600_000 }
+        Self {
+            max_attempts: 25,
+            base_ms: 5_000,
+            max_ms: 12 * 3_600_000,
+            schedule_ms: Vec::new(),
+            non_retryable: Vec::new(),
+        }
     }
 }
 
@@ -163,6 +195,16 @@ impl Debug for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_schedule_reaches_three_days_on_average() {
+        let retry = Retry::default();
+        let most: u64 = (1..retry.attempts()).map(|step| retry.ceiling_ms(step)).sum();
+        // full jitter: half of every ceiling on average
+        let (average_h, most_h) = (most / 2 / 3_600_000, most / 3_600_000);
+        assert!((66..=78).contains(&average_h), "{average_h} h on average");
+        assert!(most_h <= 6 * 24, "{most_h} h at most: within the retention of a week");
+    }
 
     #[test]
     fn what_is_secret_is_not_in_debug() {

@@ -13,6 +13,8 @@ const MAX_HEADER_VALUE: usize = 4096;
 const MAX_DESCRIPTION: usize = 1024;
 const MAX_URL: usize = 2048;
 const MAX_COUNT: u32 = 1_000_000;
+const MAX_WAITS: usize = 99;
+const MAX_STATUSES: usize = 64;
 const MAX_WAIT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// A field that cannot be. Never shows its value.
@@ -52,7 +54,7 @@ pub fn check(endpoint: &Endpoint) -> Result<(), Invalid> {
     within((1..=MAX_GLOBS).contains(&endpoint.event_types.len()), "event_types", "1–64 patterns")?;
     within((100..=120_000).contains(&endpoint.timeout_ms), "timeout_ms", "100–120000")?;
     within(endpoint.description.len() <= MAX_DESCRIPTION, "description", "at most 1024 bytes")?;
-    check_retry(endpoint.retry)?;
+    check_retry(&endpoint.retry)?;
     check_breaker(endpoint.breaker)?;
     check_secrets(&endpoint.secrets)?;
     check_headers(endpoint)
@@ -62,11 +64,22 @@ fn within(sound: bool, field: &str, expected: &str) -> Result<(), Invalid> {
     if sound { Ok(()) } else { Err(Invalid::new(field, format!("expected {expected}"))) }
 }
 
-fn check_retry(retry: Retry) -> Result<(), Invalid> {
+fn check_retry(retry: &Retry) -> Result<(), Invalid> {
     within((1..=100).contains(&retry.max_attempts), "retry.max_attempts", "1–100")?;
     within((1..=MAX_WAIT_MS).contains(&retry.base_ms), "retry.base_ms", "1–604800000")?;
     let sound = (retry.base_ms..=MAX_WAIT_MS).contains(&retry.max_ms);
-    within(sound, "retry.max_ms", "at least base_ms, at most 604800000")
+    within(sound, "retry.max_ms", "at least base_ms, at most 604800000")?;
+    within(retry.schedule_ms.len() <= MAX_WAITS, "retry.schedule_ms", "at most 99 waits")?;
+    for (index, wait) in retry.schedule_ms.iter().enumerate() {
+        let field = format!("retry.schedule_ms[{index}]");
+        within((1..=MAX_WAIT_MS).contains(wait), &field, "1–604800000")?;
+    }
+    within(retry.non_retryable.len() <= MAX_STATUSES, "retry.non_retryable", "at most 64 statuses")?;
+    for (index, status) in retry.non_retryable.iter().enumerate() {
+        let field = format!("retry.non_retryable[{index}]");
+        within((300..=599).contains(status), &field, "300–599")?;
+    }
+    Ok(())
 }
 
 fn check_breaker(breaker: BreakerRules) -> Result<(), Invalid> {
@@ -160,6 +173,10 @@ mod tests {
             ("retry.max_attempts", |e| e.retry.max_attempts = 101),
             ("retry.base_ms", |e| e.retry.base_ms = 0),
             ("retry.max_ms", |e| e.retry.max_ms = e.retry.base_ms - 1),
+            ("retry.schedule_ms", |e| e.retry.schedule_ms = vec![1; 100]),
+            ("retry.schedule_ms[1]", |e| e.retry.schedule_ms = vec![1, 604_800_001]),
+            ("retry.non_retryable", |e| e.retry.non_retryable = vec![400; 65]),
+            ("retry.non_retryable[0]", |e| e.retry.non_retryable = vec![204]),
             ("breaker.failures", |e| e.breaker.failures = Some(0)),
             ("breaker.min_attempts", |e| e.breaker.min_attempts = Some(1_000_001)),
             ("breaker.failure_percent", |e| e.breaker.failure_percent = Some(101)),

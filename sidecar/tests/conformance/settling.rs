@@ -58,7 +58,7 @@ pub async fn a_retry_waits_until_its_moment(subject: &impl Subject) {
 pub async fn a_dead_letter_stays_dead(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     put(&*store, &endpoint("a")).await;
-    for reason in [DeadReason::Exhausted, DeadReason::Gone, DeadReason::Expired] {
+    for reason in [DeadReason::Exhausted, DeadReason::Gone, DeadReason::Refused, DeadReason::Expired] {
         let id = accept_one(&*store, at(0)).await;
         let lease = lease(&*store, at(0)).await;
         settle(&*store, attempted(&lease, at(1), BAD, Next::Dead(reason)), at(1)).await;

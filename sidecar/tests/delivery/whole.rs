@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::delivery::Drained;
-use hookgate_sidecar::model::{DeadReason, Next, Outcome};
+use hookgate_sidecar::model::{DeadReason, Next, Outcome, Retry};
 use hookgate_sidecar::store::{Lease, Report};
 use hookgate_sidecar::telemetry::metrics::Metrics;
 
@@ -23,7 +23,7 @@ async fn what_came_of_each_attempt_reaches_the_store_and_the_metrics() {
     let busy = Receiver::start(http("503 Busy", "retry-after: 3600\r\n", "")).await;
     let gone = Receiver::start(http("410 Gone", "", "")).await;
     let hanging = Receiver::start(Answer::Hang(Vec::new())).await;
-    let last = Lease { attempt: 20, step: 15, ..numbered(4, &busy) };
+    let last = Lease { attempt: 30, step: Retry::default().attempts(), ..numbered(4, &busy) };
     let store = FakeStore::with([
         numbered(5, &hanging),
         numbered(1, &good),

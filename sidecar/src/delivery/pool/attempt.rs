@@ -92,9 +92,10 @@ fn give_up(shared: &Shared, lease: &Lease) -> Report {
 
 fn report(shared: &Shared, lease: &Lease, sent: Sent, draw: u64) -> Report {
     let now = shared.clock.now();
-    let next = decide(sent.reply, lease.step, &lease.endpoint.retry, now, draw);
+    let (retry, longest_hold) = (&lease.endpoint.retry, shared.settings.longest_hold);
+    let next = decide(sent.reply, lease.step, retry, now, draw, longest_hold);
     let next = before(lease.event.expires_at, next);
-    let signal = signal(sent.reply, now, shared.settings.longest_hold);
+    let signal = signal(sent.reply, retry, now, longest_hold);
     shared.metrics.attempted(&lease.event.event_type, sent.reply.outcome, sent.duration, next);
     tell(lease, &sent, next);
     Report::Attempted { attempt: sent.record(lease.attempt), next, signal }

@@ -66,17 +66,19 @@ pub(super) const fn state(status: Status) -> i64 {
         Status::Dead(DeadReason::Gone) => 3,
         Status::Dead(DeadReason::EndpointDeleted) => 4,
         Status::Dead(DeadReason::Expired) => 5,
+        Status::Dead(DeadReason::Refused) => 6,
     }
 }
 
 /// Every status there is.
-const STATUSES: [Status; 6] = [
+const STATUSES: [Status; 7] = [
     Status::Pending,
     Status::Delivered,
     Status::Dead(DeadReason::Exhausted),
     Status::Dead(DeadReason::Gone),
     Status::Dead(DeadReason::EndpointDeleted),
     Status::Dead(DeadReason::Expired),
+    Status::Dead(DeadReason::Refused),
 ];
 
 /// The states that a filter admits.
@@ -92,6 +94,7 @@ pub(super) fn read_status(row: &Row<'_>) -> Result<Status, Trouble> {
         3 => Ok(Status::Dead(DeadReason::Gone)),
         4 => Ok(Status::Dead(DeadReason::EndpointDeleted)),
         5 => Ok(Status::Dead(DeadReason::Expired)),
+        6 => Ok(Status::Dead(DeadReason::Refused)),
         other => Err(Trouble::Unreadable { what: "deliveries.state", why: format!("no state is {other}") }),
     }
 }

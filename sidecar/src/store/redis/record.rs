@@ -145,6 +145,7 @@ fn read_status(text: &str) -> Option<Status> {
         "delivered" => Some(Status::Delivered),
         "dead:exhausted" => Some(Status::Dead(DeadReason::Exhausted)),
         "dead:gone" => Some(Status::Dead(DeadReason::Gone)),
+        "dead:refused" => Some(Status::Dead(DeadReason::Refused)),
         "dead:endpoint_deleted" => Some(Status::Dead(DeadReason::EndpointDeleted)),
         "dead:expired" => Some(Status::Dead(DeadReason::Expired)),
         _ => None,
@@ -156,6 +157,7 @@ pub(super) const fn dead(reason: DeadReason) -> &'static str {
     match reason {
         DeadReason::Exhausted => "dead:exhausted",
         DeadReason::Gone => "dead:gone",
+        DeadReason::Refused => "dead:refused",
         DeadReason::EndpointDeleted => "dead:endpoint_deleted",
         DeadReason::Expired => "dead:expired",
     }
@@ -181,9 +183,13 @@ mod tests {
 
     #[test]
     fn every_dead_reason_is_read_as_it_was_written() {
-        for reason in
-            [DeadReason::Exhausted, DeadReason::Gone, DeadReason::EndpointDeleted, DeadReason::Expired]
-        {
+        for reason in [
+            DeadReason::Exhausted,
+            DeadReason::Gone,
+            DeadReason::Refused,
+            DeadReason::EndpointDeleted,
+            DeadReason::Expired,
+        ] {
             assert_eq!(read_status(dead(reason)), Some(Status::Dead(reason)));
         }
         assert_eq!(read_status("dead"), None);
