@@ -100,6 +100,8 @@ keys! {
         "How long an open breaker rests at first, milliseconds [30000]";
     BREAKER_MAX_OPEN_MS = "breaker_max_open_ms", "HOOKGATE_BREAKER_MAX_OPEN_MS",
         "a whole number, 1–4294967295", "How long it rests at most, milliseconds [600000]";
+    RETRY_PERCENT = "retry_percent", "HOOKGATE_RETRY_PERCENT", "a whole number, 1–99",
+        "Most retries among an endpoint's attempts while first attempts wait, percent [50]";
     LONGEST_HOLD_S = "longest_hold_s", "HOOKGATE_LONGEST_HOLD_S", "a whole number, 1–4294967295",
         "How long Retry-After is obeyed at most, seconds [3600]";
     LOG = "log", "HOOKGATE_LOG", "a level or a filter, `info` or `warn,hookgate_sidecar=debug`",

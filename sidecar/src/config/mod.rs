@@ -122,6 +122,9 @@ pub struct Config {
     /// How long it rests at most, milliseconds: each opening is twice as long as the one before, until it was closed
     /// for as long as this. `HOOKGATE_BREAKER_MAX_OPEN_MS`, default 600 000, never less than `breaker_open_ms`.
     pub breaker_max_open_ms: NonZeroU32,
+    /// Most of an endpoint's attempts that are retries while first attempts wait, percent, 1–99.
+    /// `HOOKGATE_RETRY_PERCENT`, default 50.
+    pub retry_percent: u8,
     /// The longest time for which an endpoint is left alone because it asks for it (`Retry-After`), seconds.
     /// `HOOKGATE_LONGEST_HOLD_S`, default 3600.
     pub longest_hold_s: NonZeroU32,
@@ -185,6 +188,7 @@ impl Default for Config {
             breaker_min_attempts: at_least_one(20),
             breaker_open_ms: at_least_one(30_000),
             breaker_max_open_ms: at_least_one(600_000),
+            retry_percent: 50,
             longest_hold_s: at_least_one(3_600),
             log: "info".to_owned(),
             enable_metrics: true,
@@ -272,6 +276,7 @@ impl Config {
                 open_ms: self.breaker_open_ms.get().into(),
                 max_open_ms: self.breaker_max_open_ms.get().into(),
             },
+            retry_percent: self.retry_percent,
         }
     }
 
@@ -294,6 +299,9 @@ impl Config {
         }
         if self.memory_bytes < 1 << 20 {
             return Err(ConfigError::range(&key::MEMORY_BYTES));
+        }
+        if !(1..=99).contains(&self.retry_percent) {
+            return Err(ConfigError::range(&key::RETRY_PERCENT));
         }
         if self.breaker_failure_percent > 100 {
             return Err(ConfigError::range(&key::BREAKER_FAILURE_PERCENT));

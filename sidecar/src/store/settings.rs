@@ -22,6 +22,8 @@ pub struct StoreSettings {
     pub memory_bytes: u64,
     /// When an endpoint is left alone.
     pub breaker: BreakerSettings,
+    /// Most of an endpoint's attempts that are retries while first attempts wait, percent. Default 50.
+    pub retry_percent: u8,
 }
 
 /// When an endpoint is left alone, and for how long.
@@ -63,6 +65,7 @@ impl Default for StoreSettings {
             max_pending: 1_000_000,
             memory_bytes: 256 << 20,
             breaker: BreakerSettings::default(),
+            retry_percent: 50,
         }
     }
 }

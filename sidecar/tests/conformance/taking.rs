@@ -181,6 +181,33 @@ pub async fn one_endpoint_is_served_in_order_of_due_time(subject: &impl Subject)
     assert_eq!(order, [fresh[1], fresh[3], fresh[0], fresh[4], fresh[2]], "as their retries fall due");
 }
 
+pub async fn retries_do_not_drown_first_attempts(subject: &impl Subject) {
+    let breaker = BreakerSettings { failures: 1_000, failure_percent: 0, ..BreakerSettings::default() };
+    let settings = StoreSettings { breaker, retry_percent: 25, ..StoreSettings::default() };
+    let store = subject.open(settings).await;
+    put(&*store, &endpoint("a")).await;
+    accept(&*store, 40, at(0)).await;
+    let failures: Vec<Settlement> = leases(&*store, at(0), 40)
+        .await
+        .iter()
+        .map(|lease| failed(lease, at(1), Next::RetryAt(at(2))))
+        .collect();
+    store.settle(&failures, at(1)).await.unwrap();
+    accept(&*store, 40, at(100)).await;
+    let mut turns = Vec::new();
+    for room in [1, 1, 1, 1, 12, 44] {
+        turns.extend(leases(&*store, at(100), room).await.iter().map(|lease| lease.step > 1));
+    }
+    let retries = |turns: &[bool]| turns.iter().filter(|retry| **retry).count();
+    assert_eq!(turns.len(), 60);
+    assert_eq!(retries(&turns[..4]), 1, "one in four, one by one");
+    assert_eq!(retries(&turns[4..16]), 3, "and together");
+    assert_eq!(retries(&turns[..52]), 13, "as long as first attempts wait");
+    assert_eq!(retries(&turns[52..]), 7, "then all: {turns:?}");
+    let rest = leases(&*store, at(100), 100).await;
+    assert!(rest.len() == 20 && rest.iter().all(|lease| lease.step == 2), "nothing is lost");
+}
+
 pub async fn next_tells_when_to_look_again(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     put(&*store, &endpoint("a")).await;

@@ -109,10 +109,10 @@ pub(super) fn apply(schedule: &mut Schedule, effects: &[Effect], now: Millis) ->
     let mut turns = Vec::new();
     for effect in effects {
         match *effect {
-            Effect::Push { slot, due, delivery } => schedule.push(slot, due, delivery, now),
+            Effect::Push { slot, due, delivery } => schedule.push(slot, due, delivery, false, now),
             Effect::Move { slot, from, to, delivery } => {
                 schedule.remove(slot, from, delivery, now);
-                schedule.push(slot, to, delivery, now);
+                schedule.push(slot, to, delivery, false, now);
             }
             Effect::Drop { slot, due, delivery } => drop(schedule.remove(slot, due, delivery, now)),
             Effect::End { delivery, ending } => {

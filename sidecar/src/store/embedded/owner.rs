@@ -73,7 +73,7 @@ impl Owner {
         let connection = schema::open(location)?;
         let mut owner = Self {
             registry: Registry::load(&connection)?,
-            schedule: Schedule::new(settings.breaker, seeds.tokens),
+            schedule: Schedule::new(&settings, seeds.tokens),
             mint: Mint::new(seeds.ids),
             sums: Sums::load(&connection)?,
             burying: half_buried(&connection)?,
@@ -165,14 +165,16 @@ impl Owner {
 
     /// Puts everything pending back where it was. No clock is asked: the first take moves what is due.
     fn rebuild(&mut self) -> Result<(), Trouble> {
-        let mut select =
-            self.connection.prepare("SELECT id, due FROM deliveries WHERE endpoint = ?1 AND state = 0")?;
+        let mut select = self
+            .connection
+            .prepare("SELECT id, due, step FROM deliveries WHERE endpoint = ?1 AND state = 0")?;
         for entry in self.registry.iter() {
             self.schedule.open(entry.slot, Rules::from(&*entry.endpoint), Millis(0));
             let mut rows = select.query(params![entry.slot.0])?;
             while let Some(row) = rows.next()? {
                 let (due, delivery) = (read_moment(row, "due")?, read_delivery_id(row, "id")?);
-                self.schedule.push(entry.slot, due, delivery, Millis(0));
+                let again = row.get::<_, i64>("step")? > 0;
+                self.schedule.push(entry.slot, due, delivery, again, Millis(0));
             }
         }
         Ok(())

@@ -87,6 +87,7 @@ impl Shared {
         let grace = u64::try_from(ask.grace.as_millis()).unwrap_or(u64::MAX);
         let mut call = scripts::TAKE.prepare_invoke();
         call.key(self.keys.prefix(look.shard)).arg(ask.now.0).arg(room).arg(grace).arg(self.owned(token));
+        call.arg(self.settings.retry_percent);
         let reply = self.link.run(look.shard, &call, Again::IfNotMade).await;
         let (horizon, pending, endpoints, events, rows): Reply = reply.map_err(failed(OPERATION))?;
         self.horizons.end(look, read_horizon(&horizon).map_err(broken(OPERATION))?);

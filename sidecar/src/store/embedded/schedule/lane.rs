@@ -1,12 +1,12 @@
 //! One endpoint's queue: what is due when, what is in an attempt, and when it may be offered the next one. Pure.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::pace::Pace;
+use super::waiting::Waiting;
 use crate::clock::Millis;
-use crate::model::{BreakerRules, DeliveryId, Endpoint};
+use crate::model::{BreakerRules, Endpoint};
 use crate::store::vitals::{Heard, Vitals};
 use crate::store::{BreakerSettings, Turn};
 
@@ -40,12 +40,11 @@ impl From<&Endpoint> for Rules {
     }
 }
 
-/// One endpoint's queue. Forty bytes or so for each delivery that waits.
+/// One endpoint's queue.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) rules: Rules,
-    /// What waits, by due time; ids are in order of acceptance, so equals are served as they came.
-    pub(super) due: BTreeSet<(Millis, DeliveryId)>,
+    pub(super) waiting: Waiting,
     /// Attempts under way.
     pub(super) in_flight: u32,
     pub(super) vitals: Vitals,
@@ -71,7 +70,7 @@ impl Lane {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            due: BTreeSet::new(),
+            waiting: Waiting::default(),
             in_flight: 0,
             vitals: Vitals::default(),
             pace: Pace::new(rules.rate_limit),
@@ -92,9 +91,9 @@ impl Lane {
     /// The earliest moment at which it may be served, if nothing else happens to it; `None`: never.
     pub(super) fn ready_at(&self, now: Millis) -> Option<Millis> {
         let free = self.in_flight < u32::from(self.vitals.concurrency(self.rules.max_in_flight));
-        let (first, _) = self.due.first().filter(|_| free && self.rules.enabled)?;
+        let first = self.waiting.first().filter(|_| free && self.rules.enabled)?;
         let rested = self.vitals.not_before().unwrap_or_default();
-        Some((*first).max(rested).max(self.pace.not_before(now)))
+        Some(first.max(rested).max(self.pace.not_before(now)))
     }
 
     /// Since when it has been ready, if it is.
@@ -122,6 +121,6 @@ impl Lane {
 
     /// Deliveries pending, waiting or in an attempt.
     pub(super) fn pending(&self) -> u64 {
-        u64::try_from(self.due.len()).unwrap_or(u64::MAX).saturating_add(self.in_flight.into())
+        u64::try_from(self.waiting.len()).unwrap_or(u64::MAX).saturating_add(self.in_flight.into())
     }
 }

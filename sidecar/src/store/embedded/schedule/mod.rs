@@ -9,6 +9,7 @@ mod lane;
 mod pace;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use self::lane::{Lane, Place};
 use crate::clock::Millis;
 use crate::model::{DeliveryId, Next, Signal};
 use crate::store::vitals::{Admit, Heard};
-use crate::store::{BreakerSettings, BreakerState, Turn};
+use crate::store::{BreakerSettings, BreakerState, StoreSettings, Turn};
 
 /// An endpoint's number in this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,8 @@ pub(super) struct Held {
     pub(super) ends_at: Millis,
     /// Whether it is the one that decides a half-open breaker.
     pub(super) probe: bool,
+    /// Whether it is a retry.
+    pub(super) again: bool,
 }
 
 /// A delivery that was taken, and under what.
@@ -77,6 +80,7 @@ pub(super) struct LaneCount {
 #[derive(Debug)]
 pub(super) struct Schedule {
     breaker: BreakerSettings,
+    retry_percent: u8,
     lanes: HashMap<Slot, Lane>,
     ready: BTreeSet<(u64, Slot)>,
     waiting: BTreeSet<(Millis, Slot)>,
@@ -90,9 +94,10 @@ pub(super) struct Schedule {
 impl Schedule {
     /// An empty one. `first_token`: where tokens begin; another one at every start, so that no lease of an earlier
     /// life is ever taken for a present one.
-    pub(super) fn new(breaker: BreakerSettings, first_token: u64) -> Self {
+    pub(super) fn new(settings: &StoreSettings, first_token: u64) -> Self {
         Self {
-            breaker,
+            breaker: settings.breaker,
+            retry_percent: settings.retry_percent,
             lanes: HashMap::new(),
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -138,10 +143,10 @@ impl Schedule {
         }
     }
 
-    /// A delivery becomes pending, due at `due`. Without a lane it is not taken in.
-    pub(super) fn push(&mut self, slot: Slot, due: Millis, delivery: DeliveryId, now: Millis) {
+    /// A delivery becomes pending, due at `due`; `again`: as a retry. Without a lane it is not taken in.
+    pub(super) fn push(&mut self, slot: Slot, due: Millis, delivery: DeliveryId, again: bool, now: Millis) {
         let Some(lane) = self.lanes.get_mut(&slot) else { return };
-        if lane.due.insert((due, delivery)) {
+        if lane.waiting.insert(due, delivery, again) {
             self.pending = self.pending.saturating_add(1);
             self.place(slot, now);
         }
@@ -149,7 +154,7 @@ impl Schedule {
 
     /// A delivery that waits since or until `due` is no longer pending. `false`: it does not wait.
     pub(super) fn remove(&mut self, slot: Slot, due: Millis, delivery: DeliveryId, now: Millis) -> bool {
-        let waited = self.lanes.get_mut(&slot).is_some_and(|lane| lane.due.remove(&(due, delivery)));
+        let waited = self.lanes.get_mut(&slot).is_some_and(|lane| lane.waiting.remove(due, delivery));
         if waited {
             self.pending = self.pending.saturating_sub(1);
             self.place(slot, now);
@@ -194,13 +199,13 @@ impl Schedule {
                 let heard = Heard { signal, probe: held.probe, started_at, duration_ms, in_flight };
                 let turn = lane.hear(heard, now, self.breaker);
                 match next {
-                    Next::RetryAt(due) => (Some(due), turn),
+                    Next::RetryAt(due) => (Some((due, true)), turn),
                     Next::Delivered | Next::Dead(_) => (None, turn),
                 }
             }
             Ending::Returned => {
                 lane.vitals.forgo(held.probe, now);
-                (Some(held.due), None)
+                (Some((held.due, held.again)), None)
             }
             Ending::Over => {
                 lane.vitals.forgo(held.probe, now);
@@ -208,7 +213,7 @@ impl Schedule {
             }
         };
         match again {
-            Some(due) => drop(lane.due.insert((due, delivery))),
+            Some((due, again)) => drop(lane.waiting.insert(due, delivery, again)),
             None => self.pending = self.pending.saturating_sub(1),
         }
         self.place(held.slot, now);
@@ -241,14 +246,14 @@ impl Schedule {
         }
         let ends_at = now.plus(lane.rules.timeout).plus(grace);
         let (vitals, admit) = lane.vitals.admit(now, ends_at);
-        let (due, delivery) = lane.due.pop_first()?;
+        let (due, delivery, again) = lane.waiting.pop(now, self.retry_percent)?;
         self.turns += 1;
         lane.turn = self.turns;
         lane.vitals = vitals;
         lane.in_flight += 1;
         lane.pace.spend(now);
         self.tokens = self.tokens.wrapping_add(1);
-        let held = Held { slot, token: self.tokens, due, ends_at, probe: admit == Admit::Probe };
+        let held = Held { slot, token: self.tokens, due, ends_at, probe: admit == Admit::Probe, again };
         self.leases.insert(delivery, held);
         self.ends.insert((ends_at, delivery));
         self.place(slot, now);

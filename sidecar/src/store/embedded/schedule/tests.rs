@@ -33,7 +33,8 @@ fn id(n: u128) -> DeliveryId {
 
 /// A schedule with these lanes open.
 fn schedule(lanes: &[(i64, Rules)]) -> Schedule {
-    let mut schedule = Schedule::new(BREAKER, 0);
+    let settings = StoreSettings { breaker: BREAKER, ..StoreSettings::default() };
+    let mut schedule = Schedule::new(&settings, 0);
     for (slot, rules) in lanes {
         schedule.open(Slot(*slot), *rules, Millis(0));
     }
@@ -52,16 +53,16 @@ fn take_all(schedule: &mut Schedule, now: u64) -> Vec<Grant> {
 fn lanes_take_turns_and_a_late_one_does_not_wait() {
     let mut schedule = schedule(&[(1, rules(100)), (2, rules(100)), (3, rules(100))]);
     for n in 0..10 {
-        schedule.push(Slot(1), Millis(0), id(n), Millis(0));
+        schedule.push(Slot(1), Millis(0), id(n), false, Millis(0));
     }
     let slots = |schedule: &mut Schedule, count: usize| -> Vec<i64> {
         (0..count).map(|_| schedule.take(Millis(0), GRACE).unwrap().held.slot.0).collect()
     };
     assert_eq!(slots(&mut schedule, 3), [1, 1, 1], "alone");
     for n in 10..13 {
-        schedule.push(Slot(2), Millis(0), id(n), Millis(0));
+        schedule.push(Slot(2), Millis(0), id(n), false, Millis(0));
     }
-    schedule.push(Slot(3), Millis(0), id(13), Millis(0));
+    schedule.push(Slot(3), Millis(0), id(13), false, Millis(0));
     assert_eq!(slots(&mut schedule, 7), [2, 3, 1, 2, 1, 2, 1]);
 }
 
@@ -69,7 +70,7 @@ fn lanes_take_turns_and_a_late_one_does_not_wait() {
 fn a_rate_limit_spaces_what_is_taken() {
     let mut schedule = schedule(&[(1, Rules { rate_limit: NonZeroU16::new(10), ..rules(100) })]);
     for n in 0..5 {
-        schedule.push(Slot(1), Millis(1_000), id(n), Millis(1_000));
+        schedule.push(Slot(1), Millis(1_000), id(n), false, Millis(1_000));
     }
     let table =
         [(1_000, 1, 1_100), (1_099, 0, 1_100), (1_100, 1, 1_200), (1_150, 0, 1_200), (1_900, 1, 2_000)];
@@ -85,7 +86,7 @@ fn a_rate_limit_spaces_what_is_taken() {
 #[test]
 fn a_clock_that_goes_back_stops_nothing_for_ever() {
     let mut schedule = schedule(&[(1, rules(10)), (2, rules(10))]);
-    schedule.push(Slot(1), Millis(500), id(1), Millis(1_000));
+    schedule.push(Slot(1), Millis(500), id(1), false, Millis(1_000));
     assert_eq!(take_all(&mut schedule, 400), [], "not due by the present clock");
     assert_eq!(schedule.next(), Some(Millis(500)));
     assert_eq!(take_all(&mut schedule, 500).len(), 1);
@@ -95,7 +96,7 @@ fn a_clock_that_goes_back_stops_nothing_for_ever() {
 fn a_closed_lane_leaves_nothing_behind() {
     let mut schedule = schedule(&[(1, rules(1)), (2, rules(1))]);
     for n in 0..4 {
-        schedule.push(Slot(1 + i64::from(n > 2)), Millis(0), id(n), Millis(0));
+        schedule.push(Slot(1 + i64::from(n > 2)), Millis(0), id(n), false, Millis(0));
     }
     let held = take_all(&mut schedule, 0);
     assert_eq!((held.len(), schedule.pending()), (2, 4));
@@ -104,7 +105,7 @@ fn a_closed_lane_leaves_nothing_behind() {
     assert_eq!(schedule.count(Slot(1)), None);
     assert_eq!(schedule.held(held[0].delivery), None);
     assert_eq!(schedule.reclaim(Millis(LEASE_MS)), 1, "only the other lane's");
-    schedule.push(Slot(1), Millis(0), id(9), Millis(0));
+    schedule.push(Slot(1), Millis(0), id(9), false, Millis(0));
     assert_eq!(schedule.pending(), 1, "without a lane nothing is taken in");
 }
 
@@ -112,7 +113,7 @@ fn a_closed_lane_leaves_nothing_behind() {
 fn a_raised_cap_is_used_and_a_lowered_one_kept() {
     let mut schedule = schedule(&[(1, rules(2))]);
     for n in 0..6 {
-        schedule.push(Slot(1), Millis(0), id(n), Millis(0));
+        schedule.push(Slot(1), Millis(0), id(n), false, Millis(0));
     }
     let held = take_all(&mut schedule, 0);
     assert_eq!(held.len(), 2);
@@ -167,21 +168,25 @@ struct Row {
     slot: Slot,
     id: DeliveryId,
     due: Millis,
+    again: bool,
     held: Option<Held>,
 }
+
+/// A lane as the list knows it: rules, condition, last turn, hundredths of a turn that retries are owed.
+type LaneRow = (Slot, Rules, Vitals, u64, u8);
 
 /// What the schedule should do, by looking through everything.
 #[derive(Debug)]
 struct List {
     rows: Vec<Row>,
-    lanes: Vec<(Slot, Rules, Vitals, u64)>,
+    lanes: Vec<LaneRow>,
     turns: u64,
     made: u128,
 }
 
 impl List {
     fn new() -> Self {
-        let lane = |slot| (Slot(slot), rules(2), Vitals::default(), 0);
+        let lane = |slot| (Slot(slot), rules(2), Vitals::default(), 0, 0);
         Self { rows: Vec::new(), lanes: (1..4).map(lane).collect(), turns: 0, made: 0 }
     }
 
@@ -194,9 +199,25 @@ impl List {
         waiting.min_by_key(|row| (row.due, row.id)).copied()
     }
 
+    /// The one that a lane serves: of first attempts and retries that are due, every other one.
+    fn choose(&mut self, slot: Slot, now: Millis) -> Option<Row> {
+        let due = |row: &&Row| row.slot == slot && row.held.is_none() && row.due <= now;
+        let first = |again| {
+            let rows = self.rows.iter().filter(due).filter(|row| row.again == again);
+            rows.min_by_key(|row| (row.due, row.id)).copied()
+        };
+        let (fresh, again) = (first(false), first(true));
+        let owed = &mut self.lanes.iter_mut().find(|lane| lane.0 == slot)?.4;
+        if fresh.is_some() && again.is_some() {
+            *owed = if *owed >= 50 { 0 } else { 50 };
+            return if *owed == 0 { again } else { fresh };
+        }
+        fresh.or(again)
+    }
+
     /// When each lane may be served, with its turn.
     fn ready(&self) -> Vec<(Millis, u64, Slot)> {
-        let lane = |(slot, rules, vitals, turn): &(Slot, Rules, Vitals, u64)| {
+        let lane = |(slot, rules, vitals, turn, _): &LaneRow| {
             let free =
                 rules.enabled && self.in_flight(*slot) < usize::from(vitals.concurrency(rules.max_in_flight));
             let first = self.first(*slot).filter(|_| free)?;
@@ -210,7 +231,7 @@ impl List {
         let ready = self.ready();
         let (_, _, slot) =
             ready.iter().filter(|(at, ..)| *at <= now).min_by_key(|(_, turn, slot)| (*turn, *slot))?;
-        let (slot, row) = (*slot, self.first(*slot)?);
+        let (slot, row) = (*slot, self.choose(*slot, now)?);
         self.turns += 1;
         let ends = Millis(now.0 + LEASE_MS);
         let lane = self.lanes.iter_mut().find(|lane| lane.0 == slot)?;
@@ -233,7 +254,7 @@ impl List {
                 let heard = Heard { signal, probe: held.probe, started_at, duration_ms, in_flight };
                 lane.2.record(heard, now, &BREAKER, lane.1.max_in_flight);
                 match next {
-                    Next::RetryAt(due) => self.rows[at].due = due,
+                    Next::RetryAt(due) => (self.rows[at].due, self.rows[at].again) = (due, true),
                     Next::Delivered | Next::Dead(_) => drop(self.rows.remove(at)),
                 }
             }
@@ -262,9 +283,15 @@ fn walk(schedule: &mut Schedule, list: &mut List, step: &Step, now: &mut Millis)
     match *step {
         Step::Push { slot, wait_ms } => {
             list.made += 1;
-            let row = Row { slot: Slot(slot), id: id(list.made), due: Millis(now.0 + wait_ms), held: None };
+            let row = Row {
+                slot: Slot(slot),
+                id: id(list.made),
+                due: Millis(now.0 + wait_ms),
+                again: false,
+                held: None,
+            };
             list.rows.push(row);
-            schedule.push(row.slot, row.due, row.id, *now);
+            schedule.push(row.slot, row.due, row.id, false, *now);
         }
         Step::Take => {
             let (expected, grant) = (list.take(*now), schedule.take(*now, GRACE));
@@ -310,7 +337,7 @@ proptest! {
             prop_assert_eq!(schedule.pending(), list.rows.len() as u64);
             let next = schedule.next().map(|moment| moment.max(now));
             prop_assert_eq!(next, list.next(now), "after {:?} at {:?}", step, now);
-            for (slot, rules, vitals, _) in &list.lanes {
+            for (slot, rules, vitals, ..) in &list.lanes {
                 let count = schedule.count(*slot).unwrap();
                 prop_assert_eq!(count.in_flight as usize, list.in_flight(*slot));
                 prop_assert_eq!(count.breaker, vitals.breaker());

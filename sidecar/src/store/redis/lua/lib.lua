@@ -7,7 +7,8 @@ local FINISHED, DEAD, EVENTS, GONE = P .. 'finished', P .. 'dead', P .. 'events'
 local EXPIRING = P .. 'expiring'
 
 local function whole(number) return string.format('%.0f', number) end
-local function queue_of(endpoint) return P .. 'queue:' .. endpoint end
+-- First attempts wait in the one, retries in the other.
+local function queue_of(endpoint, again) return P .. (again and 'again:' or 'queue:') .. endpoint end
 local function state_of(endpoint) return P .. 'ep:' .. endpoint end
 
 -- Attempts that an endpoint may have at once: its cap is in thousandths, 0 for its own `max`.
@@ -21,9 +22,10 @@ local function join(endpoint)
   return call('ZADD', TURN, 'NX', call('HINCRBY', SUMS, 'serial', 1), endpoint) == 1
 end
 
--- A delivery waits in its endpoint's queue, the endpoint for its turn or for the moment. Answers whether it joined.
-local function enqueue(endpoint, delivery, due, now)
-  call('ZADD', queue_of(endpoint), due, delivery)
+-- A delivery waits in its endpoint's queue, `again` when it is a retry; the endpoint for its turn or for the moment.
+-- Answers whether it joined.
+local function enqueue(endpoint, delivery, due, again, now)
+  call('ZADD', queue_of(endpoint, again), due, delivery)
   if due <= now then return join(endpoint) end
   call('ZADD', WAIT, 'LT', due, endpoint)
   return false
@@ -71,11 +73,11 @@ end
 -- A lease that nobody will settle: its delivery goes back to where it stood in its queue. A probe's turn passes on.
 local function give_back(delivery, now)
   call('ZREM', LEASES, delivery)
-  local d = call('HMGET', P .. delivery, 'p', 'due', 'e', 't')
+  local d = call('HMGET', P .. delivery, 'p', 'due', 'e', 't', 'a', 'b')
   if d[1] and call('EXISTS', state_of(d[1])) == 1 then
     call('HSET', P .. delivery, 't', '')
     land(d[1], 1)
-    enqueue(d[1], delivery, tonumber(d[2]), now)
+    enqueue(d[1], delivery, tonumber(d[2]), d[5] ~= d[6], now)
     if string.sub(d[4], -1) == '?' then call('HSET', state_of(d[1]), 'breaker', 'open', 'until', now) end
   elseif d[1] then
     finish(delivery, d[3], 'dead:endpoint_deleted', now)
@@ -91,12 +93,17 @@ end
 
 -- What waits for an endpoint that is no more becomes dead letters, at most `limit`. Answers how many.
 local function bury(endpoint, now, limit)
-  local waiting = call('ZPOPMIN', queue_of(endpoint), limit)
-  for i = 1, #waiting, 2 do
-    finish(waiting[i], call('HGET', P .. waiting[i], 'e'), 'dead:endpoint_deleted', now)
+  local buried = 0
+  for _, again in ipairs({ false, true }) do
+    if buried == limit then return buried end
+    local waiting = call('ZPOPMIN', queue_of(endpoint, again), limit - buried)
+    for i = 1, #waiting, 2 do
+      finish(waiting[i], call('HGET', P .. waiting[i], 'e'), 'dead:endpoint_deleted', now)
+    end
+    buried = buried + #waiting / 2
   end
-  if #waiting < 2 * limit then call('SREM', GONE, endpoint) end
-  return #waiting / 2
+  if buried < limit then call('SREM', GONE, endpoint) end
+  return buried
 end
 
 -- What is known of a delivery; nothing when there is none.
@@ -113,14 +120,16 @@ end
 
 -- A delivery is due at once, with a fresh schedule. Answers whether its endpoint joined the turn.
 local function make_due(delivery, d, now)
-  if d.status ~= 'pending' then
+  if d.status == 'pending' then
+    call('ZREM', queue_of(d.endpoint, true), delivery)
+  else
     call('HINCRBY', SUMS, d.status == 'delivered' and 'delivered' or 'dead', -1)
     call('HINCRBY', SUMS, 'pending', 1)
     call('ZREM', FINISHED, delivery)
     call('ZREM', DEAD, dead_letter(d.event, delivery))
   end
   call('HSET', P .. delivery, 's', 'pending', 'due', now, 'b', d.attempts, 'u', now)
-  return enqueue(d.endpoint, delivery, now, now)
+  return enqueue(d.endpoint, delivery, now, false, now)
 end
 
 -- Answers how many rows are gone.

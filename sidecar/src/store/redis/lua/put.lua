@@ -21,6 +21,6 @@ if (call('HGET', state, 'anew') or '0') ~= ARGV[14] then
 end
 call('HSET', P .. 'tenant:' .. tenant, endpoint, ARGV[4], '@', ARGV[9])
 call('ZADD', P .. 'endpoints', 0, endpoint)
-if call('EXISTS', queue_of(endpoint)) == 1 then join(endpoint) end
+if call('EXISTS', queue_of(endpoint), queue_of(endpoint, true)) > 0 then join(endpoint) end
 tell(ARGV[10], ARGV[11], ARGV[12], tenant)
 return 1

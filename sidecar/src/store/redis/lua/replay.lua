@@ -52,7 +52,7 @@ for _, one in ipairs(fresh) do
   local delivery, event, endpoint = one[1], one[2], one[3]
   call('HSET', P .. delivery, 'e', event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', now, 'u', now)
   list(event, delivery)
-  enqueue(endpoint, delivery, now, now)
+  enqueue(endpoint, delivery, now, false, now)
 end
 if #fresh > 0 then call('HINCRBY', SUMS, 'pending', #fresh) end
 if added > 0 then tell(ARGV[3], ARGV[4], ARGV[5]) end

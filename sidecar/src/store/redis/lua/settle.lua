@@ -56,7 +56,7 @@ end
 local landed = {}
 local function settle(i)
   local delivery, token, verdict, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 8]
-  local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e')
+  local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e', 'b')
   local probe = d[1] == token .. '?'
   if not probe and d[1] ~= token then return 0 end
   local endpoint, attempts = d[2], tonumber(d[4])
@@ -76,7 +76,7 @@ local function settle(i)
   if again and s then
     local due = verdict == 'retry' and tonumber(ARGV[i + 3]) or tonumber(d[3])
     call('HSET', P .. delivery, 't', '', 'a', attempts, 'due', due, 'u', now)
-    enqueue(endpoint, delivery, due, now)
+    enqueue(endpoint, delivery, due, attempts > tonumber(d[6]), now)
   else
     finish(delivery, d[5], again and 'dead:endpoint_deleted' or verdict, now, { 'a', attempts })
   end

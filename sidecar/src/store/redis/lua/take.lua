@@ -1,8 +1,10 @@
 -- take: lease due deliveries to one worker, endpoints in turn, each within its cap, rate and breaker.
 -- ARGV: 1 now (ms) · 2 room, at most 1000 · 3 grace (ms) · 4 token
+--       5 most retries among an endpoint's leases while first attempts wait, percent
 -- Answers {horizon, pending, {endpoint, …}, {event, head, payload, …}, {delivery, endpoint's number, event's number,
 --         attempt, step, ends, …}}; numbers count from 1.
 local now, room, grace, token = tonumber(ARGV[1]), math.min(tonumber(ARGV[2]), 1000), tonumber(ARGV[3]), ARGV[4]
+local retries = tonumber(ARGV[5])
 local SECOND = 1000000 -- microseconds: the limiter's unit, and its burst
 
 local leases, events, endpoints, ended = {}, {}, {}, {}
@@ -34,13 +36,47 @@ local function allowance(gap, tat)
   return math.floor((now * 1000 + SECOND - tat) / gap)
 end
 
+-- The first of an endpoint's queue, with one more than may be leased: it tells when the endpoint's next turn is.
+local function head_of(endpoint, again, most)
+  local rows = call('ZRANGE', queue_of(endpoint, again), 0, most, 'WITHSCORES')
+  return { queue = queue_of(endpoint, again), rows = rows, taken = {} }
+end
+
+local function due_of(head) return tonumber(head.rows[2 * #head.taken + 2]) end
+
+-- Takes at most `most` of what is due from both queues, in order of due time each; while both have some, retries
+-- get their share of the turns. Answers the deliveries, when the next one is due, and what retries are owed.
+local function pick(fresh, again, most, owed)
+  local picked = {}
+  while #picked < most do
+    local first, second = due_of(fresh), due_of(again)
+    local from = first and first <= now and fresh
+    if second and second <= now then
+      if from then owed = owed + retries end
+      if not from or owed >= 100 then
+        owed = from and owed - 100 or owed
+        from = again
+      end
+    end
+    if not from then break end
+    local delivery = from.rows[2 * #from.taken + 1]
+    from.taken[#from.taken + 1] = delivery
+    picked[#picked + 1] = delivery
+  end
+  for _, head in ipairs({ fresh, again }) do
+    if #head.taken > 0 then call('ZREM', head.queue, unpack(head.taken)) end
+  end
+  local first, second = due_of(fresh), due_of(again)
+  return picked, first and second and math.min(first, second) or first or second, owed
+end
+
 -- Gives an endpoint its turn of at most `quota` leases. Answers how many it got; one that could take no more now
 -- leaves the turn, for the moment when it can, or until a settle or a put brings it back.
 local function serve(endpoint, quota)
   call('ZREM', TURN, endpoint)
   local state = state_of(endpoint)
   local s = call('HMGET', state, 'on', 'max', 'flight', 'timeout', 'gap', 'tat', 'breaker', 'until', 'json', 'cap',
-    'hold')
+    'hold', 'owed')
   if not s[9] or s[1] == '0' then return 0 end
   local max, flight, gap = concurrency(tonumber(s[2]), tonumber(s[10] or 0)), tonumber(s[3] or 0), tonumber(s[5])
   local probe = s[7] == 'open' or s[7] == 'half_open'
@@ -61,17 +97,11 @@ local function serve(endpoint, quota)
     return 0
   end
 
-  -- One more than may be leased: it tells when the endpoint's next turn is.
-  local head = call('ZRANGE', queue_of(endpoint), 0, most, 'WITHSCORES')
-  local ends, got, due = now + tonumber(s[4]) + grace, 0, {}
-  while got < most and head[2 * got + 1] and tonumber(head[2 * got + 2]) <= now do
-    got = got + 1
-    due[got] = head[2 * got - 1]
-  end
-  local next_due = tonumber(head[2 * got + 2])
+  local ends, was_owed = now + tonumber(s[4]) + grace, tonumber(s[12] or 0)
+  local due, next_due, owed = pick(head_of(endpoint, false, most), head_of(endpoint, true, most), most, was_owed)
   local leased = 0
-  if got > 0 then
-    call('ZREM', queue_of(endpoint), unpack(due))
+  if owed ~= was_owed then call('HSET', state, 'owed', owed) end
+  if #due > 0 then
     endpoints[#endpoints + 1] = s[9]
     for _, delivery in ipairs(due) do
       if lease(delivery, ends, probe) then leased = leased + 1 end
