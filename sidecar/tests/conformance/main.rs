@@ -57,6 +57,7 @@ macro_rules! conformance {
                 an_endpoint_enabled_anew_has_never_failed
                 a_backlog_does_not_delay_the_others
                 one_endpoint_is_served_in_order_of_due_time
+                many_endpoints_are_not_many_shares
                 retries_do_not_drown_first_attempts
                 next_tells_when_to_look_again
                 a_breaker_makes_deliveries_wait_and_costs_no_attempt

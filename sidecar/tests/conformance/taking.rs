@@ -181,6 +181,31 @@ pub async fn one_endpoint_is_served_in_order_of_due_time(subject: &impl Subject)
     assert_eq!(order, [fresh[1], fresh[3], fresh[0], fresh[4], fresh[2]], "as their retries fall due");
 }
 
+pub async fn many_endpoints_are_not_many_shares(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    // a tenant of the same shard, so that both are in one turn
+    let shard = |name: &str| DeliveryId::fresh(at(0), 0, &tenant(name)).shard_byte();
+    let small = (0..).map(|n| format!("small-{n}")).find(|name| shard(name) == shard("large")).unwrap();
+    for n in 0..50 {
+        put(&*store, &Endpoint { tenant: tenant("large"), ..endpoint(&format!("large-{n}")) }).await;
+    }
+    put(&*store, &Endpoint { tenant: tenant(&small), ..endpoint("small") }).await;
+    let events =
+        |name: &str, count| (0..count).map(|_| offer(event_of(name, at(0)), &[])).collect::<Vec<_>>();
+    store.accept(&events("large", 20), at(0)).await.unwrap();
+    store.accept(&events(&small, 400), at(0)).await.unwrap();
+    for room in [1, 7, 100, 300] {
+        let (mut smalls, mut all) = (0, 0);
+        while all < 100 {
+            let taken = leases(&*store, at(1), room).await;
+            smalls += taken.iter().filter(|lease| lease.endpoint.id == endpoint_id("small")).count();
+            all += taken.len();
+        }
+        let share = smalls * 100 / all;
+        assert!((42..=58).contains(&share), "{share} % of {all} to one of two tenants, room for {room}");
+    }
+}
+
 pub async fn retries_do_not_drown_first_attempts(subject: &impl Subject) {
     let breaker = BreakerSettings { failures: 1_000, failure_percent: 0, ..BreakerSettings::default() };
     let settings = StoreSettings { breaker, retry_percent: 25, ..StoreSettings::default() };

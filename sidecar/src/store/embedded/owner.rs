@@ -169,7 +169,8 @@ impl Owner {
             .connection
             .prepare("SELECT id, due, step FROM deliveries WHERE endpoint = ?1 AND state = 0")?;
         for entry in self.registry.iter() {
-            self.schedule.open(entry.slot, Rules::from(&*entry.endpoint), Millis(0));
+            let endpoint = &*entry.endpoint;
+            self.schedule.open(entry.slot, &endpoint.tenant, Rules::from(endpoint), Millis(0));
             let mut rows = select.query(params![entry.slot.0])?;
             while let Some(row) = rows.next()? {
                 let (due, delivery) = (read_moment(row, "due")?, read_delivery_id(row, "id")?);

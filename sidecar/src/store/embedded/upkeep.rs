@@ -38,7 +38,7 @@ impl Owner {
         })?;
         self.burying.remove(&slot);
         self.registry.insert(slot, Arc::new(endpoint.clone()));
-        self.schedule.open(slot, Rules::from(endpoint), now);
+        self.schedule.open(slot, &endpoint.tenant, Rules::from(endpoint), now);
         self.wake_if_sooner(now);
         Ok(true)
     }

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::pace::Pace;
+use super::turns::Party;
 use super::waiting::Waiting;
 use crate::clock::Millis;
 use crate::model::{BreakerRules, Endpoint};
@@ -44,6 +45,8 @@ impl From<&Endpoint> for Rules {
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) rules: Rules,
+    /// Whose it is.
+    pub(super) party: Party,
     pub(super) waiting: Waiting,
     /// Attempts under way.
     pub(super) in_flight: u32,
@@ -67,9 +70,10 @@ pub(super) enum Place {
 }
 
 impl Lane {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules, party: Party) -> Self {
         Self {
             rules,
+            party,
             waiting: Waiting::default(),
             in_flight: 0,
             vitals: Vitals::default(),

@@ -1,14 +1,15 @@
 //! Who is tried next: every pending delivery's place, every lease, and whose turn it is. Pure: it is told `now`, holds
 //! no payload and no file, and is rebuilt from the ledger at any time.
 //!
-//! Every endpoint has a [`Lane`]. A lane that may be served stands either among the *ready*, in order of its last
-//! turn, or among the *waiting*, by the moment it becomes ready. Serving takes one delivery and sends the lane to the
+//! Every endpoint has a [`Lane`]. A lane that may be served stands either among the *ready*, in order of its tenant's
+//! last turn and its own, or among the *waiting*, by the moment it becomes ready. Serving takes one delivery and sends the lane to the
 //! back, so that a thousand waiting for one endpoint cost another one turn. All verbs are logarithmic.
 
 mod lane;
 mod pace;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,8 +17,9 @@ use std::time::Duration;
 
 pub(super) use self::lane::Rules;
 use self::lane::{Lane, Place};
+use self::turns::Turns;
 use crate::clock::Millis;
-use crate::model::{DeliveryId, Next, Signal};
+use crate::model::{DeliveryId, Next, Signal, Tenant};
 use crate::store::vitals::{Admit, Heard};
 use crate::store::{BreakerSettings, BreakerState, StoreSettings, Turn};
 
@@ -82,12 +84,11 @@ pub(super) struct Schedule {
     breaker: BreakerSettings,
     retry_percent: u8,
     lanes: HashMap<Slot, Lane>,
-    ready: BTreeSet<(u64, Slot)>,
+    ready: Turns,
     waiting: BTreeSet<(Millis, Slot)>,
     leases: HashMap<DeliveryId, Held>,
     ends: BTreeSet<(Millis, DeliveryId)>,
     pending: u64,
-    turns: u64,
     tokens: u64,
 }
 
@@ -99,12 +100,11 @@ impl Schedule {
             breaker: settings.breaker,
             retry_percent: settings.retry_percent,
             lanes: HashMap::new(),
-            ready: BTreeSet::new(),
+            ready: Turns::default(),
             waiting: BTreeSet::new(),
             leases: HashMap::new(),
             ends: BTreeSet::new(),
             pending: 0,
-            turns: 0,
             tokens: first_token,
         }
     }
@@ -126,9 +126,10 @@ impl Schedule {
         })
     }
 
-    /// Opens a lane, or gives it other rules.
-    pub(super) fn open(&mut self, slot: Slot, rules: Rules, now: Millis) {
-        self.lanes.entry(slot).or_insert_with(|| Lane::new(rules)).obey(rules);
+    /// Opens a tenant's lane, or gives it other rules.
+    pub(super) fn open(&mut self, slot: Slot, tenant: &Tenant, rules: Rules, now: Millis) {
+        let party = self.ready.party(tenant);
+        self.lanes.entry(slot).or_insert_with(|| Lane::new(rules, party)).obey(rules);
         self.place(slot, now);
     }
 
@@ -171,7 +172,8 @@ impl Schedule {
     pub(super) fn take(&mut self, now: Millis, grace: Duration) -> Option<Grant> {
         self.ripen(now);
         // A lane that is not ready after all (the clock went back) is not put among the ready again: this ends.
-        while let Some((_, slot)) = self.ready.pop_first() {
+        while let Some(slot) = self.ready.first() {
+            self.displace(slot);
             if let Some(grant) = self.serve(slot, now, grace) {
                 return Some(grant);
             }
@@ -182,7 +184,7 @@ impl Schedule {
     /// The earliest moment at which [`Self::take`] may answer something, or a lease ends, if nothing else happens. Of
     /// several that have passed, any.
     pub(super) fn next(&self) -> Option<Millis> {
-        let ready = self.ready.first().and_then(|(_, slot)| self.lanes.get(slot)?.ready_since());
+        let ready = self.ready.first().and_then(|slot| self.lanes.get(&slot)?.ready_since());
         let waiting = self.waiting.first().map(|(moment, _)| *moment);
         let ending = self.ends.first().map(|(moment, _)| *moment);
         [ready, waiting, ending].into_iter().flatten().min()
@@ -239,7 +241,6 @@ impl Schedule {
 
     fn serve(&mut self, slot: Slot, now: Millis, grace: Duration) -> Option<Grant> {
         let lane = self.lanes.get_mut(&slot)?;
-        lane.place = Place::Nowhere;
         if lane.ready_at(now).is_none_or(|moment| moment > now) {
             self.place(slot, now);
             return None;
@@ -247,8 +248,7 @@ impl Schedule {
         let ends_at = now.plus(lane.rules.timeout).plus(grace);
         let (vitals, admit) = lane.vitals.admit(now, ends_at);
         let (due, delivery, again) = lane.waiting.pop(now, self.retry_percent)?;
-        self.turns += 1;
-        lane.turn = self.turns;
+        lane.turn = self.ready.serve(lane.party);
         lane.vitals = vitals;
         lane.in_flight += 1;
         lane.pace.spend(now);
@@ -277,13 +277,12 @@ impl Schedule {
             return;
         }
         self.displace(slot);
+        let Some(lane) = self.lanes.get_mut(&slot) else { return };
+        lane.place = to;
         match to {
             Place::Nowhere => {}
-            Place::Ready(turn, _) => drop(self.ready.insert((turn, slot))),
+            Place::Ready(turn, _) => self.ready.join(lane.party, turn, slot),
             Place::Waiting(moment) => drop(self.waiting.insert((moment, slot))),
-        }
-        if let Some(lane) = self.lanes.get_mut(&slot) {
-            lane.place = to;
         }
     }
 
@@ -291,7 +290,7 @@ impl Schedule {
         let Some(lane) = self.lanes.get_mut(&slot) else { return };
         match std::mem::replace(&mut lane.place, Place::Nowhere) {
             Place::Nowhere => {}
-            Place::Ready(turn, _) => drop(self.ready.remove(&(turn, slot))),
+            Place::Ready(turn, _) => self.ready.leave(lane.party, turn, slot),
             Place::Waiting(moment) => drop(self.waiting.remove(&(moment, slot))),
         }
     }

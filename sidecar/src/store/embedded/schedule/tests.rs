@@ -31,12 +31,17 @@ fn id(n: u128) -> DeliveryId {
     DeliveryId::fresh(Millis(1), n << 64, &Tenant::default())
 }
 
+/// Lanes beyond the second are another tenant's.
+fn tenant_of(slot: Slot) -> Tenant {
+    (if slot.0 > 2 { "other" } else { "default" }).parse().unwrap()
+}
+
 /// A schedule with these lanes open.
 fn schedule(lanes: &[(i64, Rules)]) -> Schedule {
     let settings = StoreSettings { breaker: BREAKER, ..StoreSettings::default() };
     let mut schedule = Schedule::new(&settings, 0);
     for (slot, rules) in lanes {
-        schedule.open(Slot(*slot), *rules, Millis(0));
+        schedule.open(Slot(*slot), &tenant_of(Slot(*slot)), *rules, Millis(0));
     }
     schedule
 }
@@ -63,7 +68,7 @@ fn lanes_take_turns_and_a_late_one_does_not_wait() {
         schedule.push(Slot(2), Millis(0), id(n), false, Millis(0));
     }
     schedule.push(Slot(3), Millis(0), id(13), false, Millis(0));
-    assert_eq!(slots(&mut schedule, 7), [2, 3, 1, 2, 1, 2, 1]);
+    assert_eq!(slots(&mut schedule, 7), [3, 2, 1, 2, 1, 2, 1], "the other tenant first");
 }
 
 #[test]
@@ -117,9 +122,9 @@ fn a_raised_cap_is_used_and_a_lowered_one_kept() {
     }
     let held = take_all(&mut schedule, 0);
     assert_eq!(held.len(), 2);
-    schedule.open(Slot(1), rules(3), Millis(0));
+    schedule.open(Slot(1), &tenant_of(Slot(1)), rules(3), Millis(0));
     assert_eq!(take_all(&mut schedule, 0).len(), 1);
-    schedule.open(Slot(1), rules(1), Millis(0));
+    schedule.open(Slot(1), &tenant_of(Slot(1)), rules(1), Millis(0));
     schedule.settle(held[0].delivery, Ending::Returned, Millis(1));
     assert_eq!(take_all(&mut schedule, 1).len(), 0, "two are still under way");
 }
@@ -181,13 +186,21 @@ struct List {
     rows: Vec<Row>,
     lanes: Vec<LaneRow>,
     turns: u64,
+    /// Every tenant's last turn.
+    shares: HashMap<Tenant, u64>,
     made: u128,
 }
 
 impl List {
     fn new() -> Self {
         let lane = |slot| (Slot(slot), rules(2), Vitals::default(), 0, 0);
-        Self { rows: Vec::new(), lanes: (1..4).map(lane).collect(), turns: 0, made: 0 }
+        Self {
+            rows: Vec::new(),
+            lanes: (1..4).map(lane).collect(),
+            turns: 0,
+            shares: HashMap::new(),
+            made: 0,
+        }
     }
 
     fn in_flight(&self, slot: Slot) -> usize {
@@ -229,10 +242,12 @@ impl List {
     /// What a take at `now` must answer.
     fn take(&mut self, now: Millis) -> Option<DeliveryId> {
         let ready = self.ready();
-        let (_, _, slot) =
-            ready.iter().filter(|(at, ..)| *at <= now).min_by_key(|(_, turn, slot)| (*turn, *slot))?;
+        let share = |slot| self.shares.get(&tenant_of(slot)).copied().unwrap_or_default();
+        let order = |(_, turn, slot): &&(Millis, u64, Slot)| (share(*slot), tenant_of(*slot), *turn, *slot);
+        let (_, _, slot) = ready.iter().filter(|(at, ..)| *at <= now).min_by_key(order)?;
         let (slot, row) = (*slot, self.choose(*slot, now)?);
         self.turns += 1;
+        self.shares.insert(tenant_of(slot), self.turns);
         let ends = Millis(now.0 + LEASE_MS);
         let lane = self.lanes.iter_mut().find(|lane| lane.0 == slot)?;
         (lane.2, lane.3) = (lane.2.admit(now, ends).0, self.turns);
@@ -313,7 +328,7 @@ fn walk(schedule: &mut Schedule, list: &mut List, step: &Step, now: &mut Millis)
         Step::Pass { ms } => *now = Millis(now.0 + ms),
         Step::Obey { slot, max_in_flight, enabled } => {
             let rules = Rules { enabled, ..rules(max_in_flight) };
-            schedule.open(Slot(slot), rules, *now);
+            schedule.open(Slot(slot), &tenant_of(Slot(slot)), rules, *now);
             list.lanes.iter_mut().filter(|lane| lane.0 == Slot(slot)).for_each(|lane| lane.1 = rules);
         }
         Step::Remove { which } => {

@@ -80,6 +80,7 @@ for _, offer in ipairs(fresh) do
     call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', offer.due,
       'u', now)
     call('ZADD', queue_of(endpoint), offer.due, delivery)
+    tenants[endpoint] = offer.tenant
     announce(endpoint, tonumber(offer.due))
   end
   call('HSET', P .. offer.event, 't', offer.tenant, 'm', offer.head, 'p', offer.payload, 'd', table.concat(ids, ' '),

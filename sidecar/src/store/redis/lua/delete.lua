@@ -11,6 +11,8 @@ if tenant then
   call('HSET', P .. 'tenant:' .. tenant, '@', ARGV[3])
   call('ZREM', P .. 'endpoints', endpoint)
   call('ZREM', TURN, endpoint)
+  -- only the registry's version is left: nobody of this tenant has turns
+  if call('HLEN', P .. 'tenant:' .. tenant) == 1 then call('HDEL', SHARES, tenant) end
   call('ZREM', WAIT, endpoint)
   call('SADD', GONE, endpoint)
   for _, delivery in ipairs(call('ZRANGE', LEASES, 0, -1)) do

@@ -3,6 +3,7 @@
 -- Numbers that become part of a string go through `whole`: Lua itself would write them with 14 digits.
 local P, call = KEYS[1], redis.call
 local SUMS, TURN, WAIT, LEASES = P .. 'sums', P .. 'turn', P .. 'wait', P .. 'leases'
+local SHARES = P .. 'shares'
 local FINISHED, DEAD, EVENTS, GONE = P .. 'finished', P .. 'dead', P .. 'events', P .. 'gone'
 local EXPIRING = P .. 'expiring'
 
@@ -17,9 +18,32 @@ local function concurrency(max, cap)
   return math.min(math.max(math.floor(cap / 1000), 1), max)
 end
 
--- At the end of the turn, unless it stands there already. Answers whether it is new there.
+-- The turn is fair over tenants: start-time fair queueing (Goyal, Vin and Cheng, 1996). An endpoint's tag is the later
+-- of the tag served last, `serial`, and where its tenant stands; joining moves the tenant by one turn. A tenant of a
+-- hundred endpoints is so served as often as one of a single.
+local tenants, standing, served = {}, {}, nil
+local function serial()
+  served = served or tonumber(call('HGET', SUMS, 'serial') or 0)
+  return served
+end
+
+-- Into the turn, unless it stands there already. Answers whether it is new there.
 local function join(endpoint)
-  return call('ZADD', TURN, 'NX', call('HINCRBY', SUMS, 'serial', 1), endpoint) == 1
+  tenants[endpoint] = tenants[endpoint] or call('HGET', state_of(endpoint), 'tenant') or ''
+  local tenant = tenants[endpoint]
+  standing[tenant] = standing[tenant] or tonumber(call('HGET', SHARES, tenant) or 0)
+  local tag = math.max(serial(), standing[tenant])
+  if call('ZADD', TURN, 'NX', tag, endpoint) == 0 then return false end
+  standing[tenant] = tag + 1
+  call('HSET', SHARES, tenant, tag + 1)
+  return true
+end
+
+-- The next one whose turn it is.
+local function pop_turn()
+  local first = call('ZPOPMIN', TURN)
+  if first[2] then served = math.max(serial(), tonumber(first[2])) end
+  return first[1]
 end
 
 -- A delivery waits in its endpoint's queue, `again` when it is a retry; the endpoint for its turn or for the moment.

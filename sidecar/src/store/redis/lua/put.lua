@@ -13,6 +13,7 @@ if call('SISMEMBER', GONE, endpoint) == 1 then return 2 end
 
 call('HSET', state, 'tenant', tenant, 'json', ARGV[4], 'on', ARGV[5], 'max', ARGV[6], 'timeout', ARGV[7], 'gap', ARGV[8],
   'rules', ARGV[13])
+tenants[endpoint] = tenant
 call('HDEL', state, 'full')
 -- Enabled anew, it has never failed.
 if (call('HGET', state, 'anew') or '0') ~= ARGV[14] then

@@ -11,16 +11,17 @@ for i = 1, 5 do defaults[i] = tonumber(ARGV[i + 1]) end
 defaults.failures, defaults.percent, defaults.least, defaults.open, defaults.longest = unpack(defaults)
 
 -- Endpoints met in this call: read once, written once. `false` for one that was deleted.
-local FIELDS = { 'json', 'max', 'flight', 'full', 'rules', unpack(VITALS) }
+local FIELDS = { 'json', 'max', 'flight', 'full', 'rules', 'tenant', unpack(VITALS) }
 local met = {}
 local function meet(endpoint)
   if met[endpoint] == nil then
     local read = call('HMGET', state_of(endpoint), unpack(FIELDS))
     local s = read[1] and { max = tonumber(read[2]), flight = tonumber(read[3] or 0), full = read[4], was = {} }
     if s then
+      tenants[endpoint] = read[6]
       s.rules = rules_of(defaults, read[5])
       for i, field in ipairs(VITALS) do
-        s[field] = field == 'breaker' and (read[i + 5] or 'closed') or tonumber(read[i + 5] or 0)
+        s[field] = field == 'breaker' and (read[i + 6] or 'closed') or tonumber(read[i + 6] or 0)
         s.was[field] = s[field]
       end
       s.landed = 0

@@ -73,11 +73,11 @@ end
 -- Gives an endpoint its turn of at most `quota` leases. Answers how many it got; one that could take no more now
 -- leaves the turn, for the moment when it can, or until a settle or a put brings it back.
 local function serve(endpoint, quota)
-  call('ZREM', TURN, endpoint)
   local state = state_of(endpoint)
   local s = call('HMGET', state, 'on', 'max', 'flight', 'timeout', 'gap', 'tat', 'breaker', 'until', 'json', 'cap',
-    'hold', 'owed')
+    'hold', 'owed', 'tenant')
   if not s[9] or s[1] == '0' then return 0 end
+  tenants[endpoint] = s[13]
   local max, flight, gap = concurrency(tonumber(s[2]), tonumber(s[10] or 0)), tonumber(s[3] or 0), tonumber(s[5])
   local probe = s[7] == 'open' or s[7] == 'half_open'
   local rest = math.max(probe and tonumber(s[8]) or 0, tonumber(s[11] or 0))
@@ -133,17 +133,20 @@ for _, endpoint in ipairs(call('ZRANGE', WAIT, '-inf', now, 'BYSCORE', 'LIMIT', 
   join(endpoint)
 end
 
--- A script blocks everybody: it looks at a bounded number of endpoints, the horizon says that there is more.
-local looks = 256
+-- A script blocks everybody: it looks at a bounded number of endpoints, the horizon says that there is more. In one
+-- round all have turns of the same length.
+local looks, round, quota = 256, 0, 0
 while room > 0 and looks > 0 do
-  local turn = call('ZRANGE', TURN, 0, math.min(room, looks) - 1)
-  if #turn == 0 then break end
-  local quota = math.max(1, math.floor(room / #turn))
-  for _, endpoint in ipairs(turn) do
-    room = room - serve(endpoint, math.min(quota, room))
-    looks = looks - 1
+  if round == 0 then
+    round = call('ZCARD', TURN)
+    quota = math.max(1, math.floor(room / math.max(round, 1)))
   end
+  local endpoint = pop_turn()
+  if not endpoint then break end
+  room = room - serve(endpoint, math.min(quota, room))
+  looks, round = looks - 1, round - 1
 end
+if served then call('HSET', SUMS, 'serial', served) end
 
 each('ZADD', LEASES, ended)
 write_ends()
