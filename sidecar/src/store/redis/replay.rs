@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use redis::pipe;
+use redis::cmd;
 
 use super::fault::{bad_cursor, broken, failed, full};
 use super::horizon::NOW;
 use super::keys::Shard;
-use super::link::Again as Repeat;
+use super::link::{Again as Repeat, Commands};
 use super::listing::{CHUNK, Range, scope};
 use super::record::Damaged;
 use super::{Millis, Shared, StoreError, scripts};
@@ -46,7 +46,8 @@ impl Shared {
                 }
             };
         }
-        let reply: Vec<u64> = self.link.run(&call, Repeat::IfNotMade).await.map_err(failed(OPERATION))?;
+        let reply: Vec<u64> =
+            self.link.run(shard, &call, Repeat::IfNotMade).await.map_err(failed(OPERATION))?;
         match *reply.as_slice() {
             [0, replayed, failed] => {
                 self.horizons.lower(shard, NOW);
@@ -122,12 +123,12 @@ impl Shared {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut commands = pipe();
+        let mut commands = Commands::default();
         for id in ids {
-            let key = self.keys.of(Shard::of_byte(id.shard_byte()), id);
-            commands.cmd("HMGET").arg(key).arg(&["v", "j", "n", "f"]);
+            let shard = Shard::of_byte(id.shard_byte());
+            commands.add(shard, cmd("HMGET").arg(self.keys.of(shard, id)).arg(&["v", "j", "n", "f"]).take());
         }
-        let rows: Vec<Row> = self.link.query(&commands).await.map_err(failed(operation))?;
+        let rows: Vec<Row> = self.link.query(commands).await.map_err(failed(operation))?;
         let replays = rows.into_iter().filter_map(|row| read(row).transpose());
         replays.collect::<Result<_, _>>().map_err(broken(operation))
     }
