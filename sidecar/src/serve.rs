@@ -121,9 +121,8 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     let admin = bind("HOOKGATE_ADMIN_LISTEN", config.admin_listen).await?;
     let base = Base::new(&config, &[data.address, admin.address])?;
     let in_step = CancellationToken::new();
-    let pressure = Pressure::new(config.workers().get(), base.metrics.clone());
-    // Not `under(pressure)`, so the door never yields: it kept queues short, but at a third of the throughput.
-    let pool = base.pool(&config)?;
+    let pressure = Pressure::new(base.metrics.clone());
+    let pool = base.pool(&config)?.under(pressure.clone());
     let (shared, door) = (base.shared(&config), Arc::new(Door::new(policy)));
     let state = DataState { shared, door, limits: limits(&config), pressure, rules: rules(&config) };
     let data_router = data::router(state);
@@ -228,6 +227,7 @@ impl Base {
         let transport = Arc::new(HttpTransport::new(egress, Arc::clone(&self.clock))?);
         let settings = PoolSettings {
             workers: config.workers(),
+            slow_attempts: config.slow_attempts(),
             drain: pool_drain(config),
             longest_hold: Duration::from_secs(config.longest_hold_s.get().into()),
             ..PoolSettings::default()

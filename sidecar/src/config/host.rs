@@ -19,6 +19,8 @@ pub enum Host {
 pub struct Sizes {
     /// Attempts at once.
     pub workers: u16,
+    /// Attempts that take long, at once, beside those.
+    pub slow_attempts: u16,
     /// Connections kept.
     pub pool: u16,
 }
@@ -40,8 +42,10 @@ impl Host {
     #[must_use]
     pub const fn sizes(self) -> Sizes {
         match self {
-            Self::Server => Sizes { workers: 10, pool: 100 },
-            Self::Lambda | Self::AzureFunctions | Self::GoogleCloud => Sizes { workers: 2, pool: 5 },
+            Self::Server => Sizes { workers: 10, slow_attempts: 1_000, pool: 100 },
+            Self::Lambda | Self::AzureFunctions | Self::GoogleCloud => {
+                Sizes { workers: 2, slow_attempts: 50, pool: 5 }
+            }
         }
     }
 

@@ -58,8 +58,11 @@ pub struct Config {
     pub redis_wait_replicas: u16,
     /// How long they may take, milliseconds, 1–900. `REDIS_WAIT_TIMEOUT_MS`, default 500.
     pub redis_wait_timeout_ms: NonZeroU16,
-    /// Attempts at once, 1–65535. `HOOKGATE_WORKERS`, default 10, serverless 2.
+    /// Attempts at once at endpoints that answer promptly, 1–65535. `HOOKGATE_WORKERS`, default 10, serverless 2.
     pub workers: Option<NonZeroU16>,
+    /// Attempts at once, beside those, that have taken longer than 50 ms, 0–65535. `HOOKGATE_SLOW_ATTEMPTS`, default
+    /// 1000, serverless 50.
+    pub slow_attempts: Option<u16>,
     /// Connections kept to the store's server and to endpoints, 1–65535. `HOOKGATE_POOL`, default 100, serverless 5.
     pub pool: Option<NonZeroU16>,
     /// Private networks that deliveries may reach all the same, CIDRs. `HOOKGATE_EGRESS_ALLOW`, comma-separated.
@@ -162,6 +165,7 @@ impl Default for Config {
             redis_wait_replicas: 0,
             redis_wait_timeout_ms: at_least_one_16(500),
             workers: None,
+            slow_attempts: None,
             pool: None,
             egress_allow: AllowList::default(),
             egress_ports: [80, 443, 8080, 8443].map(at_least_one_16).into(),
@@ -238,6 +242,12 @@ impl Config {
     #[must_use]
     pub fn workers(&self) -> NonZeroU16 {
         self.workers.unwrap_or_else(|| at_least_one_16(self.host.sizes().workers))
+    }
+
+    /// Attempts that take long, at once, beside those.
+    #[must_use]
+    pub fn slow_attempts(&self) -> u16 {
+        self.slow_attempts.unwrap_or_else(|| self.host.sizes().slow_attempts)
     }
 
     /// Connections kept.

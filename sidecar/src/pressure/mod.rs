@@ -1,28 +1,34 @@
-//! Backpressure: when deliveries fall behind, the door yields, so that what is accepted goes out soon instead of
-//! joining a queue that only grows.
+//! Backpressure: when a tenant's deliveries fall behind by our own doing, its events are let in as fast as they go out,
+//! so that what is accepted goes out soon instead of joining a queue that only grows.
 //!
-//! The pool tells when attempts begin and end ([`Pressure::begin`]); the data listener asks before it accepts
-//! ([`Pressure::enter`]) and tells what that brought. Twenty times a second, when something happens, a [`Pacer`] decides
-//! from what was seen how fast the door may go. A request waits a quarter of a second at most and is never refused for
-//! this: what keeps coming faster than that becomes backlog, and `max_pending` bounds it.
-//!
-//! Each replica judges by the attempts that it makes. Replicas share their backlog, so all of them see the same waits,
-//! and those that accept more than they deliver are slowed by steps until the waits are short again.
+//! The pool tells when attempts begin and end; a first attempt that had to wait closes its tenant's [`gate`], and from
+//! then on those that begin let in as much as they take out. An endpoint's own trouble closes nothing:
+//! one that answers slowly ([`pulse`]), that is limited, or whose deliveries are from long ago says nothing of us.
+//! Nobody waits longer than [`MOST`] and nobody is refused for this: what keeps coming faster is bounded by
+//! `max_pending`. Each replica judges by the attempts that it makes itself.
 
-mod pacer;
-mod slots;
-mod traffic;
+mod gate;
+mod pulse;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use self::pacer::{Pacer, TURN};
-use self::slots::{Slots, Ticket};
-use self::traffic::{Traffic, Trip};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use self::gate::Gates;
+use self::pulse::{Pulses, blend};
 use crate::clock::{Millis, Stopwatch};
-use crate::model::Endpoint;
+use crate::model::{EndpointId, Tenant};
 use crate::store::Lease;
 use crate::telemetry::metrics::Metrics;
+
+/// Longest wait at the door.
+const MOST: Duration = Duration::from_millis(500);
+/// Whoever waited longer for an attempt did not wait for us, or has been waiting since before we kept up.
+const OURS: Duration = Duration::from_secs(2);
 
 /// The pressure in one process. A clone is the same.
 #[derive(Debug, Clone)]
@@ -35,49 +41,72 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// All of it, without a clock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    traffic: Traffic,
-    pacer: Pacer,
-    slots: Slots,
-    turned: Duration,
+    gates: Gates,
+    pulses: Pulses,
+    /// How long the store takes to accept, on average: a wait that is not one for an attempt.
+    accepting: Duration,
 }
 
 impl Pressure {
-    /// None yet. `workers`: attempts that the pool makes at once.
+    /// None yet.
     #[must_use]
-    pub fn new(workers: u16, metrics: Metrics) -> Self {
-        let state = Mutex::new(State::new(workers));
-        Self(Arc::new(Inner { since: Stopwatch::start(), state, metrics }))
+    pub fn new(metrics: Metrics) -> Self {
+        Self(Arc::new(Inner { since: Stopwatch::start(), state: Mutex::default(), metrics }))
     }
 
-    /// Waits, for 250 ms at most, until a request may be accepted. Cut off, it has used up its slot.
-    pub async fn enter(&self) -> Passage {
-        let drawn = self.0.since.elapsed();
-        let (ticket, mut wait) = self.0.lock().enter(drawn);
-        if !wait.is_zero() {
-            while !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-                wait = self.0.lock().slots.wait(ticket, self.0.since.elapsed());
+    /// Waits until events of this tenant may be accepted. May be dropped at any time.
+    pub async fn enter(&self, tenant: &Tenant) {
+        let began = self.0.since.elapsed();
+        let Some(bell) = self.0.lock().gates.join(tenant, began) else { return };
+        let _place = Place { pressure: self, tenant };
+        self.wait(tenant, &bell, began).await;
+        self.0.metrics.held(self.0.since.elapsed().saturating_sub(began));
+    }
+
+    async fn wait(&self, tenant: &Tenant, bell: &Notify, began: Duration) {
+        loop {
+            let now = self.0.since.elapsed();
+            let left = MOST.saturating_sub(now.saturating_sub(began));
+            if left.is_zero() || self.0.lock().gates.is_silent(tenant, now) {
+                return;
             }
-            self.0.metrics.held(self.0.since.elapsed().saturating_sub(drawn));
+            if timeout(left.min(Gates::SILENT), bell.notified()).await.is_ok() {
+                return;
+            }
         }
-        Passage { pressure: self.clone(), entered: Stopwatch::start() }
     }
 
-    /// An attempt begins; it ends when the answer is dropped.
-    pub fn begin(&self, lease: &Lease, now: Millis) -> UnderWay {
-        let is_first = lease.attempt == 1 && lease.event.deliver_at.is_none();
-        let age = is_first.then(|| now.since(lease.event.accepted_at));
-        let moment = self.0.since.elapsed();
-        let trip = {
-            let mut state = self.0.lock();
-            let trip = state.traffic.begin(&lease.endpoint, age, moment);
-            self.0.tell(state.turn(moment));
-            trip
-        };
-        UnderWay { pressure: self.clone(), endpoint: Arc::clone(&lease.endpoint), trip }
+    /// The store accepted an event of this tenant, which took so long and brought so many deliveries.
+    pub fn accepted(&self, tenant: &Tenant, took: Duration, deliveries: u32) {
+        let mut state = self.0.lock();
+        state.accepting = blend(state.accepting, took);
+        state.gates.accepted(tenant, deliveries);
+    }
+
+    /// An attempt begins.
+    pub fn begins(&self, lease: &Lease, now: Millis) {
+        let age = now.since(lease.event.accepted_at);
+        let is_ours =
+            lease.attempt == 1 && lease.event.deliver_at.is_none() && lease.endpoint.rate_limit.is_none();
+        if is_ours && age <= OURS {
+            self.heard(&lease.event.tenant, &lease.endpoint.id, age);
+        }
+    }
+
+    fn heard(&self, tenant: &Tenant, endpoint: &EndpointId, age: Duration) {
+        let now = self.0.since.elapsed();
+        let mut state = self.0.lock();
+        if state.pulses.is_prompt(endpoint) {
+            let waited = age.saturating_sub(state.accepting.saturating_mul(2));
+            state.gates.heard(tenant, waited, now);
+        }
+    }
+
+    /// An attempt is over that took so long.
+    pub fn ended(&self, endpoint: &EndpointId, took: Duration) {
+        self.0.lock().pulses.beat(endpoint, took);
     }
 }
 
@@ -85,94 +114,16 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn tell(&self, change: Option<Change>) {
-        let Some(change) = change else { return };
-        self.metrics.yielding(change == Change::Yields);
-        match change {
-            Change::Yields => tracing::warn!("deliveries fall behind: events are accepted more slowly"),
-            Change::Free => tracing::info!("deliveries keep up again: events are accepted as they come"),
-        }
-    }
 }
 
-/// A request that passed the door.
-#[derive(Debug)]
-pub struct Passage {
-    pressure: Pressure,
-    entered: Stopwatch,
+/// A place among those who wait; given up when dropped.
+struct Place<'a> {
+    pressure: &'a Pressure,
+    tenant: &'a Tenant,
 }
 
-impl Passage {
-    /// The store has accepted what it brought: so many deliveries.
-    pub fn accepted(self, deliveries: u32) {
-        let took = self.entered.elapsed();
-        self.pressure.0.lock().traffic.accepted(deliveries, took);
-    }
-}
-
-/// An attempt under way.
-#[derive(Debug)]
-#[must_use]
-pub struct UnderWay {
-    pressure: Pressure,
-    endpoint: Arc<Endpoint>,
-    trip: Trip,
-}
-
-impl Drop for UnderWay {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let now = self.pressure.0.since.elapsed();
-        self.pressure.0.lock().traffic.end(&self.endpoint.id, self.trip, now);
+        self.pressure.0.lock().gates.leave(self.tenant);
     }
 }
-
-/// What a turn changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Yields,
-    Free,
-}
-
-impl State {
-    fn new(workers: u16) -> Self {
-        Self {
-            traffic: Traffic::new(workers.into()),
-            pacer: Pacer::new(),
-            slots: Slots::default(),
-            turned: Duration::ZERO,
-        }
-    }
-
-    /// A place for a request, and how long it waits at first.
-    fn enter(&mut self, now: Duration) -> (Ticket, Duration) {
-        let ticket = self.slots.draw(now);
-        let wait = self.slots.wait(ticket, now);
-        if !wait.is_zero() {
-            self.traffic.held();
-        }
-        (ticket, wait)
-    }
-
-    /// Decides anew when it is time.
-    fn turn(&mut self, now: Duration) -> Option<Change> {
-        let span = now.saturating_sub(self.turned);
-        if span < TURN {
-            return None;
-        }
-        self.turned = now;
-        let before = self.pacer.pace();
-        self.pacer = self.pacer.turn(&self.traffic.turn(span));
-        self.slots.set(self.pacer.pace(), now);
-        match (before, self.pacer.pace()) {
-            (None, Some(_)) => Some(Change::Yields),
-            (Some(_), None) => Some(Change::Free),
-            (None, None) | (Some(_), Some(_)) => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod good;
-#[cfg(test)]
-mod simulation;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::clock::Clock;
-use hookgate_sidecar::delivery::Drained;
+use hookgate_sidecar::delivery::{Drained, PoolSettings};
 use hookgate_sidecar::model::{DeadReason, Event, Next};
 use hookgate_sidecar::store::Lease;
 use hookgate_sidecar::telemetry::metrics::Metrics;
@@ -47,6 +47,24 @@ async fn a_hanging_endpoint_does_not_stop_the_others() {
     wait_until("99 results", || pool.settled(99)).await;
     assert_eq!(store.attempted(), (2..=100).collect::<Vec<_>>());
     assert_eq!(pool.stop().await, Drained::CutOff(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_take_long_give_their_workers_back_as_far_as_there_is_room_beside() {
+    for (slow_attempts, hanging, delivered) in [(3, 4, true), (3, 5, false)] {
+        let mut due: Vec<_> = (1..=hanging).map(|n| lease(n, "hang")).collect();
+        due.extend((101..=150).map(|n| lease(n, "ok")));
+        let store = FakeStore::with(due);
+        let pool =
+            Running::start(&store, &FakeTransport::new(), PoolSettings { slow_attempts, ..settings(2) });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(
+            pool.settled(50).is_ok(),
+            delivered,
+            "two workers, {slow_attempts} beside, {hanging} hang"
+        );
+        assert_eq!(pool.stop().await, Drained::CutOff(usize::try_from(hanging).unwrap()));
+    }
 }
 
 #[tokio::test(start_paused = true)]

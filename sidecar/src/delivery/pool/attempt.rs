@@ -1,8 +1,10 @@
 //! One attempt as a task: its span, its permit, its result handed to the settler.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, field};
@@ -28,27 +30,36 @@ pub(super) struct Attempts {
     pub(super) tasks: TaskTracker,
     pub(super) results: mpsc::Sender<Owed>,
     pub(super) cut: CancellationToken,
+    /// Places for attempts that take long.
+    pub(super) slow: Arc<Semaphore>,
 }
 
+/// An attempt that takes longer gives its worker back and goes on beside: an endpoint that hangs must not keep the
+/// workers from those that answer.
+const PROMPT: Duration = Duration::from_millis(50);
+
 impl Attempts {
-    /// Starts the attempt of a lease. `permit` is held until its result is with the settler: a store that is away
-    /// stops the pool from taking more. `draw`: 64 random bits for the retry.
-    pub(super) fn start(&self, lease: Lease, permit: OwnedSemaphorePermit, draw: u64) {
+    /// Starts the attempt of a lease. `worker` is held until its result is with the settler, so that a store that is
+    /// away stops the pool from taking more; but no longer than [`PROMPT`] while there is a place for slow ones.
+    /// `draw`: 64 random bits for the retry.
+    pub(super) fn start(&self, lease: Lease, worker: OwnedSemaphorePermit, draw: u64) {
         let (shared, results, cut) = (Arc::clone(&self.shared), self.results.clone(), self.cut.clone());
+        let slow = Arc::clone(&self.slow);
         let span = deliver_span(&lease);
-        let under_way = shared.pressure.begin(&lease, shared.clock.now());
+        shared.pressure.begins(&lease, shared.clock.now());
         let attempt = async move {
+            let mut place = worker;
             let report = if lease.event.has_expired(shared.clock.now()) {
                 give_up(&shared, &lease)
             } else {
-                match cut.run_until_cancelled(shared.transport.send(&lease)).await {
+                let sending = cut.run_until_cancelled(shared.transport.send(&lease));
+                match beside(sending, &mut place, slow).await {
                     Some(sent) => report(&shared, &lease, sent, draw),
                     None => Report::Returned,
                 }
             };
-            drop(under_way);
             hand_over(&results, &lease, report).await;
-            drop(permit);
+            drop(place);
         };
         self.tasks.spawn(attempt.instrument(span));
     }
@@ -57,6 +68,22 @@ impl Attempts {
     pub(super) async fn give_back(&self, lease: &Lease) {
         hand_over(&self.results, lease, Report::Returned).await;
     }
+}
+
+/// Awaits what may take long; when it does, gives `place` up for one among the slow, if there is any.
+async fn beside<T>(
+    work: impl Future<Output = T>,
+    place: &mut OwnedSemaphorePermit,
+    slow: Arc<Semaphore>,
+) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(PROMPT, &mut work).await {
+        return done;
+    }
+    if let Ok(another) = slow.try_acquire_owned() {
+        *place = another;
+    }
+    work.await
 }
 
 /// The span of one attempt. Fields are named once, here; those not yet known are `Empty` and recorded later.
@@ -96,6 +123,7 @@ fn report(shared: &Shared, lease: &Lease, sent: Sent, draw: u64) -> Report {
     let next = decide(sent.reply, lease.step, retry, now, draw, longest_hold);
     let next = before(lease.event.expires_at, next);
     let signal = signal(sent.reply, retry, now, longest_hold);
+    shared.pressure.ended(&lease.endpoint.id, sent.duration);
     shared.metrics.attempted(&lease.event.event_type, sent.reply.outcome, sent.duration, next);
     tell(lease, &sent, next);
     Report::Attempted { attempt: sent.record(lease.attempt), next, signal }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -31,8 +31,11 @@ use crate::telemetry::metrics::Metrics;
 /// How much a pool does at once, and how long it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Attempts at once. Default 10.
+    /// Attempts at once at endpoints that answer promptly. Default 10.
     pub workers: NonZeroU16,
+    /// Attempts at once, beside those, that have taken longer than 50 ms. When there are more they hold workers. Default
+    /// 1000.
+    pub slow_attempts: u16,
     /// What the span of this pool calls it.
     pub worker_id: String,
     /// How long attempts under way may go on after a stop. Default 20 s; settling what is left may take 5 s more.
@@ -50,6 +53,7 @@ impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             workers: NonZeroU16::MIN.saturating_add(9),
+            slow_attempts: 1_000,
             worker_id: format!("pid-{}", std::process::id()),
             drain: Duration::from_secs(20),
             lease_grace: Duration::from_secs(15),
@@ -98,7 +102,7 @@ impl Pool {
         settings: PoolSettings,
         seed: u64,
     ) -> Self {
-        let pressure = Pressure::new(settings.workers.get(), metrics.clone());
+        let pressure = Pressure::new(metrics.clone());
         let shared = Shared { store, clock, transport, metrics, pressure, settings };
         Self { shared, seed: StdRng::seed_from_u64(seed) }
     }
@@ -140,8 +144,9 @@ impl Crew {
         background.spawn(maintain::run(Arc::clone(&self.shared), patience, stop.clone()).in_current_span());
         background.close();
 
-        let started =
-            Attempts { shared: Arc::clone(&self.shared), tasks: attempts.clone(), results, cut: cut.clone() };
+        let slow = Arc::new(Semaphore::new(self.shared.settings.slow_attempts.into()));
+        let (shared, tasks) = (Arc::clone(&self.shared), attempts.clone());
+        let started = Attempts { shared, tasks, results, cut: cut.clone(), slow };
         Taker::new(started, workers, self.patience("take"), self.fork()).run(&stop).await;
 
         attempts.close();

@@ -36,9 +36,9 @@ use super::client::{Peer, client_ip};
 use super::door;
 pub use super::door::Door;
 use super::{Problem, Shared, problem};
-use crate::clock::Millis;
+use crate::clock::{Millis, Stopwatch};
 use crate::entropy::Entropy;
-use crate::pressure::{Passage, Pressure};
+use crate::pressure::Pressure;
 use crate::store::{Acceptance, Offer};
 
 const ONE: &str = "/v1/events";
@@ -131,46 +131,47 @@ impl DataState {
                 (body::read(body, &self.limits, |_| Ok(())).await?, None)
             }
         };
-        let passage = self.pressure.enter().await;
         let arrival = Arrival { parts, body: whole.bytes.clone(), stamp, accepted, now: self.shared.now() };
-        self.serve(&arrival, passage).await.map_err(NoBody::Problem)
+        self.serve(&arrival).await.map_err(NoBody::Problem)
     }
 
-    async fn serve(&self, arrival: &Arrival<'_>, passage: Passage) -> Result<Response, Problem> {
+    async fn serve(&self, arrival: &Arrival<'_>) -> Result<Response, Problem> {
         let (policy, entropy) = (self.door.policy(), self.shared.entropy);
         let reading = Reading { policy, entropy, rules: self.rules };
         match (arrival.parts.uri.path(), &arrival.accepted) {
-            (ONE, _) => self.accept_one(submission::one(arrival, reading)?, passage).await,
-            (BATCH, _) => self.accept_batch(submission::batch(arrival, reading)?, passage).await,
-            (_, Some(accepted)) => {
-                self.accept_one(inbound::offer(arrival, accepted, reading)?, passage).await
-            }
+            (ONE, _) => self.accept_one(submission::one(arrival, reading)?).await,
+            (BATCH, _) => self.accept_batch(submission::batch(arrival, reading)?).await,
+            (_, Some(accepted)) => self.accept_one(inbound::offer(arrival, accepted, reading)?).await,
             (_, None) => Err(Problem::NotFound),
         }
     }
 
-    async fn accept_one(&self, offer: Offer, passage: Passage) -> Result<Response, Problem> {
-        let now = offer.event.accepted_at;
-        let offers = [offer];
-        let answers = self.shared.store.accept(&offers, now).await?;
+    async fn accept_one(&self, offer: Offer) -> Result<Response, Problem> {
+        let answers = self.accept(vec![offer]).await?;
         let acceptance = answers.first().ok_or(Problem::Internal)?;
-        passage.accepted(brought(&offers, &answers));
         Ok((StatusCode::ACCEPTED, axum::Json(acceptance)).into_response())
     }
 
-    async fn accept_batch(&self, offers: Vec<Offer>, passage: Passage) -> Result<Response, Problem> {
-        let now = self.shared.now();
-        let data = self.shared.store.accept(&offers, now).await?;
-        passage.accepted(brought(&offers, &data));
+    async fn accept_batch(&self, offers: Vec<Offer>) -> Result<Response, Problem> {
+        let data = self.accept(offers).await?;
         Ok((StatusCode::ACCEPTED, axum::Json(Batch { data })).into_response())
     }
-}
 
-/// How many deliveries are due now that were not there before.
-fn brought(offers: &[Offer], answers: &[Acceptance]) -> u32 {
-    let both = offers.iter().zip(answers);
-    let fresh = both.filter(|(offer, answer)| offer.event.deliver_at.is_none() && !answer.duplicate);
-    fresh.fold(0, |sum, (_, answer)| sum.saturating_add(answer.deliveries))
+    /// Waits until the first event's tenant may bring more, and accepts. An event counts from then on: what it waited
+    /// here is not what its deliveries wait.
+    async fn accept(&self, mut offers: Vec<Offer>) -> Result<Vec<Acceptance>, Problem> {
+        let Some(tenant) = offers.first().map(|offer| offer.event.tenant.clone()) else {
+            return Ok(Vec::new());
+        };
+        self.pressure.enter(&tenant).await;
+        let now = self.shared.now();
+        offers.iter_mut().for_each(|offer| Arc::make_mut(&mut offer.event).accepted_at = now);
+        let watch = Stopwatch::start();
+        let answers = self.shared.store.accept(&offers, now).await?;
+        let deliveries = answers.iter().fold(0, |sum: u32, answer| sum.saturating_add(answer.deliveries));
+        self.pressure.accepted(&tenant, watch.elapsed(), deliveries);
+        Ok(answers)
+    }
 }
 
 /// What a batch is answered with, in the order of its events.

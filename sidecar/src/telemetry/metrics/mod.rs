@@ -41,7 +41,6 @@ type Breakers = Family<EndpointLabel, Gauge>;
 /// | `webhook_late_results_total` | | results that came after their lease had ended, and were not counted |
 /// | `webhook_events_held_total` | | requests that had to wait because deliveries were behind |
 /// | `webhook_events_held_seconds_total` | | how long they waited, all together |
-/// | `webhook_door_yielding` | | 1 while events are accepted more slowly than they come, because deliveries are behind |
 /// | `webhook_store_losses_total` | | how often accepted data was found gone from the store: a flush, an empty node promoted. Each time, what was pending will not be delivered |
 /// | `webhook_build_info` | `version` | 1 |
 ///
@@ -61,7 +60,6 @@ struct Inner {
     late: Counter,
     held: Counter,
     held_seconds: Counter<f64, AtomicU64>,
-    yielding: Gauge,
     losses: Counter,
     queue: Gauge<u64, AtomicU64>,
     dead: Gauge<u64, AtomicU64>,
@@ -87,7 +85,6 @@ impl Metrics {
             late: Counter::default(),
             held: Counter::default(),
             held_seconds: Counter::default(),
-            yielding: Gauge::default(),
             losses: Counter::default(),
             queue: Gauge::default(),
             dead: Gauge::default(),
@@ -136,11 +133,6 @@ impl Metrics {
     pub fn held(&self, wait: Duration) {
         self.0.held.inc();
         self.0.held_seconds.inc_by(wait.as_secs_f64());
-    }
-
-    /// Shows whether the door yields to deliveries that are behind.
-    pub fn yielding(&self, yields: bool) {
-        self.0.yielding.set(yields.into());
     }
 
     /// How often the store has lost data so far.
@@ -247,11 +239,6 @@ impl Inner {
             "webhook_events_held_seconds",
             "How long they waited, all together",
             self.held_seconds.clone(),
-        );
-        registry.register(
-            "webhook_door_yielding",
-            "1 while events are accepted more slowly than they come",
-            self.yielding.clone(),
         );
     }
 

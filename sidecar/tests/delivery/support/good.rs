@@ -34,6 +34,7 @@ impl Clock for TokioClock {
 pub(crate) fn settings(workers: u16) -> PoolSettings {
     PoolSettings {
         workers: NonZeroU16::new(workers).unwrap(),
+        slow_attempts: 0,
         drain: Duration::from_secs(20),
         ..PoolSettings::default()
     }
