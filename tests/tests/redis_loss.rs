@@ -4,9 +4,8 @@
 
 use std::time::Duration;
 
-use hookgate_e2e::load::Load;
-use hookgate_e2e::sidecar::Setup;
-use hookgate_e2e::{Cluster, Receiver, Sidecar, Store, wait_until};
+use hookgate_e2e::sidecar::{Setup, event};
+use hookgate_e2e::{Client, Cluster, Receiver, Sidecar, Store, wait_until};
 use serde_json::json;
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -32,13 +31,12 @@ async fn an_emptied_cluster_is_told_of_and_what_comes_afterwards_is_delivered() 
 
 /// Sends some events and waits until as many have arrived.
 async fn deliver(sidecar: &Sidecar, receiver: &Receiver, name: &str) {
+    const EVENTS: usize = 20;
     let arrived = receiver.count();
-    let load = Load::start(sidecar.data(), name, 2);
-    wait_until("events accepted", BOUND, || async {
-        if load.accepted() >= 20 { Ok(()) } else { Err(load.accepted()) }
-    })
-    .await;
-    let ledger = load.end().await;
-    assert!(ledger.refused.is_empty(), "{:?}", ledger.refused);
-    receiver.wait_for(arrived + ledger.accepted.len(), BOUND).await;
+    for number in 0..EVENTS {
+        let body = json!({ "type": "order.created", "data": {}, "id": format!("{name}-{number}") });
+        let answer = Client::call(sidecar.data(), &event(&body)).await;
+        assert_eq!(answer.status, 202, "{name}-{number}");
+    }
+    receiver.wait_for(arrived + EVENTS, BOUND).await;
 }
