@@ -10,7 +10,7 @@ run: wasm ## the guided tour: Envoy, filter, sidecar, subscribers (ARGS="--once"
 	cargo build --release --locked -p hookgate-sidecar -p hookgate-e2e --bin hookgate --bin hookgate-demo
 	@"$${CARGO_TARGET_DIR:-target}/release/hookgate-demo" $(ARGS)
 
-bench: deps wasm ## gateway, delivery, cold start; JSON in target/bench (ARGS="--only delivery --seconds 20")
+bench: deps wasm ## gateway, delivery, isolation, cold start; JSON in target/bench (ARGS="--only delivery --seconds 20")
 	cargo build --release --locked -p hookgate-sidecar --bins && cargo build --release --locked -p hookgate-e2e --bin hookgate-bench
 	@"$${CARGO_TARGET_DIR:-target}/release/hookgate-bench" $(ARGS)
 

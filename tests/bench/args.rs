@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::delivery::Kept;
 
-/// Measures Hookgate on this machine: gateway, delivery and cold start. JSON goes to target/bench.
+/// Measures Hookgate on this machine: gateway, delivery, isolation and cold start. JSON goes to target/bench.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "hookgate-bench", version, about, after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -34,6 +34,8 @@ pub(crate) enum Bench {
     Gateway,
     /// Events a second, latency, CPU and memory, on every store
     Delivery,
+    /// What an endpoint that hangs costs the others
+    Isolation,
     /// Start to ready, memory at rest, sizes
     Cold,
 }

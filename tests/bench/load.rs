@@ -99,7 +99,12 @@ impl Load {
             }
             let sent_at = Instant::now();
             let Some(number) = self.ledger.send() else { break };
-            payload::write(&mut body, Stamp { number, sent_ns: nanos(sent_at - self.start) }, self.size);
+            payload::write(
+                &mut body,
+                payload::HEAD,
+                Stamp { number, sent_ns: nanos(sent_at - self.start) },
+                self.size,
+            );
             let status = connection.post(&self.head, &body).await?;
             part.answers.record(sent_at.elapsed());
             self.ledger.answered(

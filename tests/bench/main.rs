@@ -1,4 +1,4 @@
-//! The benchmarks: gateway, delivery and cold start, on real parts, with an exact account of every event.
+//! The benchmarks: gateway, delivery, isolation and cold start, on real parts, with an exact account of every event.
 //!
 //! No threshold lives here: machines differ. What a run says is void when its account is not exact.
 
@@ -18,6 +18,7 @@ mod args;
 mod cold;
 mod delivery;
 mod gateway;
+mod isolation;
 mod ledger;
 mod load;
 mod machine;
@@ -58,6 +59,15 @@ async fn main() -> ExitCode {
         let report = delivery::measure(&args).await;
         is_void |= report.is_void();
         keep(&machine, "delivery", &report, &report.table());
+    }
+    if args.wants(Bench::Isolation) {
+        say(
+            "isolation",
+            "the same events to the same endpoints twice at once; in one of the two an endpoint hangs",
+        );
+        let report = isolation::measure(args.span()).await;
+        is_void |= report.is_void();
+        keep(&machine, "isolation", &report, &report.table());
     }
     if args.wants(Bench::Cold) {
         say("cold", "the sidecar at its start and at rest");

@@ -17,19 +17,20 @@ const MARK: &[u8] = b"\"bench\":\"";
 /// Digits of each number: all of a `u64`.
 const DIGITS: usize = 20;
 /// What surrounds the padding.
-const HEAD: &str = r#"{"type":"bench.sent","data":{"bench":""#;
+const DATA: &str = r#","data":{"bench":""#;
 const PAD: &str = r#"","pad":""#;
 const TAIL: &str = r#""}}"#;
 
-/// The least size of a body, bytes.
-pub(crate) const LEAST: usize = HEAD.len() + 2 * DIGITS + 1 + PAD.len() + TAIL.len();
+/// How the bodies begin whose events all are of one type.
+pub(crate) const HEAD: &str = r#"{"type":"bench.sent""#;
 
-/// Writes the body of `POST /v1/events` into `body`: exactly `size` bytes, or [`LEAST`] if that is more.
-pub(crate) fn write(body: &mut Vec<u8>, stamp: Stamp, size: usize) {
+/// Writes the body of `POST /v1/events` into `body`: exactly `size` bytes, or the least that holds it if that is more.
+/// `head`: an object's beginning without `data`, such as [`HEAD`].
+pub(crate) fn write(body: &mut Vec<u8>, head: &str, stamp: Stamp, size: usize) {
     body.clear();
     // Writing to memory does not fail.
-    drop(write!(body, "{HEAD}{:0DIGITS$}/{:0DIGITS$}{PAD}", stamp.number, stamp.sent_ns));
-    body.resize(size.saturating_sub(TAIL.len()).max(LEAST - TAIL.len()), b'x');
+    drop(write!(body, "{head}{DATA}{:0DIGITS$}/{:0DIGITS$}{PAD}", stamp.number, stamp.sent_ns));
+    body.resize(size.saturating_sub(TAIL.len()).max(body.len()), b'x');
     body.extend_from_slice(TAIL.as_bytes());
 }
 
@@ -49,11 +50,14 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// The least size of a body that begins so, bytes.
+    const LEAST: usize = HEAD.len() + DATA.len() + 2 * DIGITS + 1 + PAD.len() + TAIL.len();
+
     #[test]
     fn what_is_written_is_read_back_from_json_of_the_wanted_size() {
         for (number, size) in [(0, 0), (7, LEAST), (8, LEAST + 1), (u64::MAX, 1024), (1, 16 * 1024)] {
             let (stamp, mut body) = (Stamp { number, sent_ns: number / 3 }, b"what was before".to_vec());
-            write(&mut body, stamp, size);
+            write(&mut body, HEAD, stamp, size);
             assert_eq!(body.len(), size.max(LEAST));
             let json: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
             assert_eq!(json["type"], "bench.sent");

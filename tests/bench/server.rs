@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::wire::{Reader, Request, WireError};
 
@@ -20,15 +22,32 @@ pub(crate) struct Server {
     _tasks: JoinSet<()>,
 }
 
+/// Requests whose path ends in a number that are answered so late.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hang {
+    /// The number.
+    pub(crate) endpoint: u64,
+    /// How late.
+    pub(crate) span: Duration,
+}
+
 impl Server {
     /// Starts one; `receive` gets the number at the end of every path, and the body, on the server's own tasks, and must
     /// be quick.
     pub(crate) async fn start(receive: impl Fn(u64, &[u8]) + Send + Sync + 'static) -> Self {
+        Self::start_hanging(receive, None).await
+    }
+
+    /// The same, with an endpoint that hangs.
+    pub(crate) async fn start_hanging(
+        receive: impl Fn(u64, &[u8]) + Send + Sync + 'static,
+        hang: Option<Hang>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let (is_held, hold) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::new(receive), hold));
+        tasks.spawn(serve(listener, Arc::new(receive), hold, hang));
         Self { address, is_held, _tasks: tasks }
     }
 
@@ -47,12 +66,13 @@ async fn serve(
     listener: TcpListener,
     receive: Arc<impl Fn(u64, &[u8]) + Send + Sync + 'static>,
     hold: watch::Receiver<bool>,
+    hang: Option<Hang>,
 ) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(answer(stream, Arc::clone(&receive), hold.clone()));
+                connections.spawn(answer(stream, Arc::clone(&receive), hold.clone(), hang));
             },
             Some(_) = connections.join_next() => {}
         }
@@ -60,14 +80,25 @@ async fn serve(
 }
 
 /// Serves one connection until it ends. What it could not read is missing from the count, and so voids the run.
-async fn answer(mut stream: TcpStream, receive: Arc<impl Fn(u64, &[u8])>, mut hold: watch::Receiver<bool>) {
+async fn answer(
+    mut stream: TcpStream,
+    receive: Arc<impl Fn(u64, &[u8])>,
+    mut hold: watch::Receiver<bool>,
+    hang: Option<Hang>,
+) {
     stream.set_nodelay(true).expect("a TCP socket");
     let mut reader = Reader::new();
     loop {
-        match reader.next::<Request>(&mut stream).await {
-            Ok((number, body)) => receive(number, body),
+        let number = match reader.next::<Request>(&mut stream).await {
+            Ok((number, body)) => {
+                receive(number, body);
+                number
+            }
             Err(WireError::Ended | WireError::Connection(_)) => return,
             Err(error) => return eprintln!("the receiver: {error}"),
+        };
+        if let Some(hang) = hang.filter(|hang| hang.endpoint == number) {
+            sleep(hang.span).await;
         }
         if hold.wait_for(|is_held| !is_held).await.is_err() || stream.write_all(ANSWER).await.is_err() {
             return;
@@ -110,5 +141,20 @@ mod tests {
         }
         server.hold(false);
         assert_eq!(answer.await.unwrap(), 200);
+    }
+
+    #[tokio::test]
+    async fn only_the_endpoint_that_hangs_does() {
+        let hang = Hang { endpoint: 7, span: Duration::from_secs(3600) };
+        let server = Server::start_hanging(|_, _| {}, Some(hang)).await;
+        let mut hanging = Connection::open(server.address()).await.unwrap();
+        let mut other = Connection::open(server.address()).await.unwrap();
+        let mut never = Box::pin(hanging.post("POST /7 HTTP/1.1\r\nhost: x\r\ncontent-length: ", b""));
+        let answer = other.post("POST /8 HTTP/1.1\r\nhost: x\r\ncontent-length: ", b"");
+        tokio::select! {
+            biased;
+            early = &mut never => panic!("{early:?} from what hangs"),
+            answer = answer => assert_eq!(answer.unwrap(), 200),
+        }
     }
 }
