@@ -16,6 +16,7 @@
 mod account;
 mod chance;
 mod comes_again;
+mod failover;
 mod producers;
 mod redis_emptied;
 mod redis_gone;

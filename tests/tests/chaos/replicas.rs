@@ -35,7 +35,7 @@ async fn nothing_is_lost_when_one_of_two_sidecars_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_one_of_two_sidecars_is_stopped_past_its_leases() {
-    let (_redis, mut stage, [mut one, other]) = two("one of two sidecars stopped").await;
+    let (redis, mut stage, [mut one, other]) = two("one of two sidecars stopped").await;
     let producers = Producers::start(&[one.data(), other.data()], PACE);
     for _ in 0..rounds(2, 20) {
         stage.busy_moment(&producers).await;
@@ -43,6 +43,7 @@ async fn nothing_is_lost_when_one_of_two_sidecars_is_stopped_past_its_leases() {
         one.process().signal(Signal::STOP);
         reclaims(&other, before).await;
         one.process().signal(Signal::CONT);
+        are_known(&redis).await;
         delivers(&one).await;
         stage.fault(began);
     }
@@ -61,6 +62,15 @@ async fn two(name: &'static str) -> (Redis, Stage, [Sidecar; 2]) {
 /// Waits until it takes leases back; there are some.
 async fn reclaims(sidecar: &Sidecar, before: u64) {
     grows(sidecar, RECLAIMED, before).await;
+}
+
+/// Waits until both have said that they live. What a process leases before that goes back only when its leases end.
+async fn are_known(redis: &Redis) {
+    wait_until("two processes that live", BOUND, || async {
+        let owners = redis.command(&["ZCARD", "{hg:layout}:owners"]).await;
+        if owners == "2" { Ok(()) } else { Err(owners) }
+    })
+    .await;
 }
 
 /// Waits until it delivers, as one does that is well.

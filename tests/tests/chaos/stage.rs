@@ -18,8 +18,8 @@ const ENDPOINTS: [&str; 2] = ["a", "b"];
 const WORKERS: usize = 10;
 /// An attempt that began so long ago and was not answered has nobody who waits for it.
 const ABANDONED: Duration = Duration::from_secs(1);
-/// How long everything may take to come to its end once all faults are over: leases of which nobody was told last
-/// longest, an attempt's deadline and 15 s.
+/// How long nothing may move once all faults are over: leases of which nobody was told last longest, an attempt's
+/// deadline and 15 s.
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A subscriber with two endpoints, and what was done to the rest.
@@ -41,14 +41,17 @@ impl Stage {
         Self { name, chance, receiver, faults: Vec::new(), emptied: Vec::new() }
     }
 
-    /// A sidecar on this store. Its breaker does not open for what chance does to attempts.
+    /// A sidecar on this store.
     pub(crate) async fn sidecar(&self, store: &Store) -> Sidecar {
+        self.setup(store).start().await
+    }
+
+    /// The same, about to be started. Its breaker does not open for what chance does to attempts.
+    pub(crate) fn setup(&self, store: &Store) -> Setup {
         let setup = Setup::on(store.clone()).env("HOOKGATE_WORKERS", &WORKERS.to_string());
         setup
             .env("HOOKGATE_BREAKER_FAILURES", "1000")
             .env("HOOKGATE_LOG", "warn,hookgate_sidecar::serve=info")
-            .start()
-            .await
     }
 
     /// Creates the endpoints. A killed process' leases hold places there until they are taken back: enough for
@@ -144,15 +147,16 @@ impl Stage {
     }
 }
 
-/// Waits until nothing is pending, by the sidecar's own sum.
+/// Waits until nothing is pending, by the sidecar's own sum: on a busy machine for long, but never without progress.
 pub(crate) async fn drained(sidecar: &Sidecar) {
-    wait_until("end of every delivery", BOUND, || async {
-        match metric(sidecar, "webhook_queue_size").await {
-            0 => Ok(()),
-            pending => Err(format!("{pending} pending")),
-        }
-    })
-    .await;
+    let mut pending = u64::MAX;
+    while pending > 0 {
+        pending = wait_until("fewer deliveries pending", BOUND, || async {
+            let now = metric(sidecar, "webhook_queue_size").await;
+            if now < pending { Ok(now) } else { Err(now) }
+        })
+        .await;
+    }
 }
 
 /// One figure of the metrics.
