@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_gate_closes_by_a_long_wait_and_opens_when_all_has_been_calm() {
-        let table: [(&str, &[(u64, u64)], bool); 7] = [
+        type Row<'a> = (&'a str, &'a [(u64, u64)], bool);
+        let table: [Row<'_>; 7] = [
             ("open at first", &[], false),
             ("open while attempts begin soon", &[(0, 1), (400, 8)], false),
             ("closed by one that waited", &[(0, 1), (400, 9)], true),
