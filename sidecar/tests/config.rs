@@ -8,6 +8,7 @@ use std::path::Path;
 
 use hookgate_sidecar::config::{ConfigError, Host, KEYS, Loaded, StoreChoice, Surroundings, load};
 use hookgate_sidecar::delivery::egress::OwnListeners;
+use hookgate_sidecar::model::{Auth, Secret};
 
 /// A secret in the wrong place: no refusal may show it.
 const CANARY: &str = "canary-5f2e";
@@ -340,6 +341,35 @@ fn declared_endpoints_take_their_secrets_from_the_environment() {
     assert!(endpoint.declared && endpoint.enabled);
     assert_eq!(endpoint.headers.get("authorization").map(String::as_str), Some("Bearer t"));
     assert_eq!((endpoint.retry.max_attempts, endpoint.max_in_flight.get()), (4, 3));
+}
+
+#[test]
+fn declared_credentials_are_references_too() {
+    let auth = |auth: &str| {
+        let text = BILLING.replace("Authorization = \"env:BILLING_AUTH\"", "X-B = \"b\"");
+        let mut machine = with_billing(&format!("{text}auth = {auth}\n"));
+        machine.variables.insert("TOKEN", CANARY.to_owned());
+        machine
+    };
+    let declared = auth("{ type = 'bearer', token = 'env:TOKEN' }").load().unwrap().declared;
+    assert_eq!(declared[0].0.auth, Some(Auth::Bearer { token: Secret(CANARY.to_owned()) }));
+    for (refused, expected) in [
+        (
+            "{ type = 'bearer', token = 'canary-5f2e' }",
+            "endpoints[0].auth.token: expected a reference, env:NAME",
+        ),
+        (
+            "{ type = 'basic', username = 'a:b', password = 'env:TOKEN' }",
+            "endpoints[0].auth.username: expected 1–256 bytes",
+        ),
+        (
+            "{ type = 'oauth2', token_url = 'http://10.0.0.1/', client_id = 'c', client_secret = 'env:TOKEN' }",
+            "endpoints[0].auth.token_url: deliveries may not go",
+        ),
+    ] {
+        let refusal = auth(refused).refusal();
+        assert!(refusal.starts_with(expected) && !refusal.contains(CANARY), "{refusal}");
+    }
 }
 
 #[test]

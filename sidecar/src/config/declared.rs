@@ -8,8 +8,11 @@ use serde::Deserialize;
 
 use super::{Config, ConfigError, Surroundings};
 use crate::clock::Millis;
-use crate::delivery::egress::{OwnListeners, check_url};
-use crate::model::{BreakerRules, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Standing, Tenant};
+use crate::delivery::egress::OwnListeners;
+use crate::model::{
+    Auth, BreakerRules, ClientCertificate, Endpoint, EndpointId, Filter, Glob, OAuth2, Retry, Secret,
+    SigningScheme, SigningSecret, Standing, Tenant,
+};
 use crate::registry;
 
 /// One `[[endpoints]]` of the file. `Debug` shows which one it is and no more.
@@ -29,11 +32,20 @@ pub struct DeclaredEndpoint {
     /// Whose it is.
     #[serde(default)]
     pub tenant: Tenant,
-    /// Signing secrets, newest first, 1–3 references `env:NAME`.
+    /// How attempts are signed: `v1`, `v1a`, `x-webhook-signature`; default all that the secrets allow.
+    #[serde(default)]
+    pub signing: Option<BTreeSet<SigningScheme>>,
+    /// Signing secrets, `whsec_` or `whsk_`, newest first, 1–3 of each kind: references `env:NAME`.
     pub secrets: Vec<String>,
     /// Headers added to every attempt; a value that begins with `env:` is looked up.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// What goes into `authorization`; its token, password or `client_secret` is a reference `env:NAME`.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+    /// By what attempts prove who sends them; both texts are references `env:NAME`.
+    #[serde(default)]
+    pub client_certificate: Option<ClientCertificate>,
     /// Attempts at once, 1–65535, default 16.
     #[serde(default = "registry::default_in_flight")]
     pub max_in_flight: NonZeroU16,
@@ -94,7 +106,8 @@ pub(super) fn resolve(config: &Config, around: &Surroundings<'_>) -> Result<Vec<
             }
             let endpoint = declared.endpoint(around).map_err(|(field, problem)| refuse(&field, &problem))?;
             registry::check(&endpoint).map_err(|invalid| refuse(&invalid.field, &invalid.problem))?;
-            check_url(&endpoint.url, &egress).map_err(|refusal| refuse("url", &refusal.to_string()))?;
+            registry::check_urls(&endpoint, &egress)
+                .map_err(|invalid| refuse(&invalid.field, &invalid.problem))?;
             Ok(Declared(endpoint))
         })
         .collect()
@@ -103,12 +116,12 @@ pub(super) fn resolve(config: &Config, around: &Surroundings<'_>) -> Result<Vec<
 impl DeclaredEndpoint {
     /// The endpoint; or the field whose reference leads nowhere, and why.
     fn endpoint(&self, around: &Surroundings<'_>) -> Result<Endpoint, (String, String)> {
-        let secrets = self.secrets.iter().enumerate().map(|(index, reference)| {
-            let name = reference.strip_prefix("env:").ok_or("expected a reference, env:NAME".to_owned());
-            name.and_then(|name| variable(name, around))
-                .map(Secret)
-                .map_err(|problem| (format!("secrets[{index}]"), problem))
-        });
+        let look_up =
+            |field: &str, text: &str| referred(text, around).map_err(|problem| (field.to_owned(), problem));
+        let secrets = self.secrets.iter().enumerate();
+        let secrets =
+            secrets.map(|(index, text)| look_up(&format!("secrets[{index}]"), text).map(Into::into));
+        let secrets: Vec<SigningSecret> = secrets.collect::<Result<_, _>>()?;
         let headers = self.headers.iter().map(|(name, value)| {
             let value = value
                 .strip_prefix("env:")
@@ -123,8 +136,15 @@ impl DeclaredEndpoint {
             url: self.url.clone(),
             event_types: self.event_types.clone(),
             filter: self.filter.clone(),
-            secrets: secrets.collect::<Result<_, _>>()?,
+            signing: self.signing.clone().unwrap_or_else(|| registry::signing_with(&secrets)),
+            secrets,
             headers: headers.collect::<Result<_, _>>()?,
+            auth: self.auth.as_ref().map(|auth| authorised(auth, &look_up)).transpose()?,
+            client_certificate: self
+                .client_certificate
+                .as_ref()
+                .map(|pair| identified(pair, &look_up))
+                .transpose()?,
             max_in_flight: self.max_in_flight,
             rate_limit: self.rate_limit,
             timeout_ms: self.timeout_ms,
@@ -138,6 +158,36 @@ impl DeclaredEndpoint {
             updated_at: Millis(0),
         })
     }
+}
+
+/// Finds what a field's reference leads to; or says which field's leads nowhere, and why.
+type LookUp<'a> = &'a dyn Fn(&str, &str) -> Result<Secret, (String, String)>;
+
+/// An authorisation with its secret.
+fn authorised(auth: &Auth, look_up: LookUp<'_>) -> Result<Auth, (String, String)> {
+    Ok(match auth {
+        Auth::Bearer { token } => Auth::Bearer { token: look_up("auth.token", &token.0)? },
+        Auth::Basic { username, password } => {
+            Auth::Basic { username: username.clone(), password: look_up("auth.password", &password.0)? }
+        }
+        Auth::OAuth2(client) => {
+            let client_secret = look_up("auth.client_secret", &client.client_secret.0)?;
+            Auth::OAuth2(OAuth2 { client_secret, ..client.clone() })
+        }
+    })
+}
+
+/// A client certificate with its key.
+fn identified(pair: &ClientCertificate, look_up: LookUp<'_>) -> Result<ClientCertificate, (String, String)> {
+    let certificate = look_up("client_certificate.certificate_pem", &pair.certificate_pem)?;
+    let key_pem = look_up("client_certificate.key_pem", &pair.key_pem.0)?;
+    Ok(ClientCertificate { certificate_pem: certificate.0, key_pem })
+}
+
+/// What a reference `env:NAME` refers to.
+fn referred(reference: &str, around: &Surroundings<'_>) -> Result<Secret, String> {
+    let name = reference.strip_prefix("env:").ok_or("expected a reference, env:NAME")?;
+    variable(name, around).map(Secret)
 }
 
 fn variable(name: &str, around: &Surroundings<'_>) -> Result<String, String> {

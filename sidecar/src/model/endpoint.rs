@@ -1,24 +1,15 @@
 //! Where events go, and how they are tried there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Formatter};
 use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointId, Filter, Glob, Tenant};
+use super::{
+    Auth, ClientCertificate, EndpointId, Filter, Glob, SecretKind, SigningScheme, SigningSecret, Tenant,
+};
 use crate::clock::Millis;
-
-/// A signing secret, `whsec_` and base64. Never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl Debug for Secret {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// When a failed attempt is tried again: exponential or by a schedule of its own, with full jitter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,10 +133,20 @@ pub struct Endpoint {
     /// Which payloads of these types it wants; `None` is all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
-    /// Live signing secrets, newest first, 1–3.
-    pub secrets: Vec<Secret>,
+    /// How attempts are signed.
+    #[serde(default = "default_signing")]
+    pub signing: BTreeSet<SigningScheme>,
+    /// What they are signed with, newest first; of each kind that `signing` needs one that does not end, and at most
+    /// three in all.
+    pub secrets: Vec<SigningSecret>,
     /// Headers added to every attempt, for the subscriber's own authorisation. Values are secrets.
     pub headers: BTreeMap<String, String>,
+    /// What goes into `authorization`, when it is more than a header.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+    /// By what attempts over `https` prove who sends them.
+    #[serde(default)]
+    pub client_certificate: Option<ClientCertificate>,
     /// Attempts at once, over all workers and replicas.
     pub max_in_flight: NonZeroU16,
     /// Attempts a second that it is offered; `None` for no limit.
@@ -184,6 +185,17 @@ impl Endpoint {
     pub const fn is_tried(&self) -> bool {
         self.accepts() && !self.standing.paused
     }
+
+    /// The secrets of a kind that sign at `now`, newest first.
+    pub fn live_secrets(&self, kind: SecretKind, now: Millis) -> impl Iterator<Item = &SigningSecret> {
+        self.secrets.iter().filter(move |secret| secret.kind() == kind && secret.is_live(now))
+    }
+}
+
+/// How attempts are signed unless the endpoint says otherwise: in both ways that need one `whsec_` secret.
+#[must_use]
+pub fn default_signing() -> BTreeSet<SigningScheme> {
+    [SigningScheme::V1, SigningScheme::XWebhookSignature].into()
 }
 
 impl Debug for Endpoint {
@@ -210,11 +222,16 @@ mod tests {
     fn what_is_secret_is_not_in_debug() {
         let endpoint: Endpoint = serde_json::from_value(serde_json::json!({
             "id": "a", "tenant": "acme", "url": "https://a.example/hidden", "event_types": ["*"],
-            "secrets": ["whsec_hidden"], "headers": {"authorization": "Bearer hidden"}, "max_in_flight": 1,
+            "secrets": ["whsec_hidden"], "headers": {"x-key": "hidden"}, "max_in_flight": 1,
             "rate_limit": null, "timeout_ms": 1000, "retry": {}, "enabled": true, "declared": false,
             "description": "", "created_at": 0, "updated_at": 0,
         }))
         .unwrap();
+        assert_eq!(
+            endpoint.signing,
+            default_signing(),
+            "an endpoint of an earlier version is signed as it was"
+        );
         let shown = format!("{endpoint:?}");
         assert!(shown.contains("acme") && !shown.contains("hidden"), "{shown}");
     }

@@ -1,18 +1,19 @@
 //! An endpoint as a caller asks for it, and a change to one. Unknown fields are refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Formatter};
 use std::num::NonZeroU16;
 
-use base64::Engine as _;
 use serde::{Deserialize, Deserializer};
 
 use super::limits::{default_in_flight, default_timeout_ms};
+use super::secrets::{complete, signing_with};
 use super::switch::{disable, enable};
 use crate::clock::Millis;
 use crate::entropy::Entropy;
 use crate::model::{
-    BreakerRules, DisabledReason, Endpoint, EndpointId, Filter, Glob, Retry, Secret, Standing, Tenant,
+    Auth, BreakerRules, ClientCertificate, DisabledReason, Endpoint, EndpointId, Filter, Glob, Retry, Secret,
+    SigningScheme, SigningSecret, Standing, Tenant,
 };
 
 /// What creates an endpoint: only `url` is needed.
@@ -30,11 +31,17 @@ pub struct Draft {
     pub event_types: Option<Vec<Glob>>,
     /// Which of their payloads; without one, all.
     pub filter: Option<Filter>,
-    /// A secret that the subscriber already has; without one a new one is made.
+    /// How attempts are signed; default `v1` and `x-webhook-signature`, and `v1a` for a `whsk_` secret.
+    pub signing: Option<BTreeSet<SigningScheme>>,
+    /// A secret that there already is, `whsec_` or `whsk_`; of each kind that is needed and not here one is made.
     pub secret: Option<Secret>,
     /// Added to every attempt.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// What goes into `authorization`.
+    pub auth: Option<Auth>,
+    /// By what attempts prove who sends them.
+    pub client_certificate: Option<ClientCertificate>,
     /// Attempts at once.
     pub max_in_flight: Option<NonZeroU16>,
     /// Attempts a second.
@@ -64,14 +71,18 @@ impl Draft {
     /// The endpoint it asks for, not yet checked.
     #[must_use]
     pub fn endpoint(self, now: Millis, entropy: Entropy) -> Endpoint {
-        Endpoint {
+        let secrets: Vec<SigningSecret> = self.secret.map(Into::into).into_iter().collect();
+        let mut endpoint = Endpoint {
             id: self.id.unwrap_or_else(|| EndpointId::fresh(now, entropy(), &self.tenant)),
             tenant: self.tenant,
             url: self.url,
             event_types: self.event_types.unwrap_or_else(|| "*".parse().into_iter().collect()),
             filter: self.filter,
-            secrets: vec![self.secret.unwrap_or_else(|| fresh_secret(entropy))],
+            signing: self.signing.unwrap_or_else(|| signing_with(&secrets)),
+            secrets,
             headers: lower_case(self.headers),
+            auth: self.auth,
+            client_certificate: self.client_certificate,
             max_in_flight: self.max_in_flight.unwrap_or_else(default_in_flight),
             rate_limit: self.rate_limit,
             timeout_ms: self.timeout_ms.unwrap_or(default_timeout_ms()),
@@ -83,11 +94,14 @@ impl Draft {
             description: self.description,
             created_at: now,
             updated_at: now,
-        }
+        };
+        complete(&mut endpoint, entropy);
+        endpoint
     }
 }
 
-/// What changes an endpoint: the fields that are there; `null` takes a header, the filter or the rate limit away.
+/// What changes an endpoint: the fields that are there; `null` takes a header, the filter, the rate limit or a
+/// credential away.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Patch {
@@ -95,7 +109,12 @@ pub struct Patch {
     event_types: Option<Vec<Glob>>,
     #[serde(deserialize_with = "given")]
     filter: Option<Option<Filter>>,
+    signing: Option<BTreeSet<SigningScheme>>,
     headers: BTreeMap<String, Option<String>>,
+    #[serde(deserialize_with = "given")]
+    auth: Option<Option<Auth>>,
+    #[serde(deserialize_with = "given")]
+    client_certificate: Option<Option<ClientCertificate>>,
     max_in_flight: Option<NonZeroU16>,
     #[serde(deserialize_with = "given")]
     rate_limit: Option<Option<NonZeroU16>>,
@@ -118,11 +137,14 @@ impl Debug for Patch {
 }
 
 impl Patch {
-    /// Changes the endpoint, which is not yet checked then.
+    /// Changes the endpoint, which is not yet checked then, nor [`complete`].
     pub fn apply(self, endpoint: &mut Endpoint, now: Millis) {
         set(&mut endpoint.url, self.url);
         set(&mut endpoint.event_types, self.event_types);
         set(&mut endpoint.filter, self.filter);
+        set(&mut endpoint.signing, self.signing);
+        set(&mut endpoint.auth, self.auth);
+        set(&mut endpoint.client_certificate, self.client_certificate);
         set(&mut endpoint.max_in_flight, self.max_in_flight);
         set(&mut endpoint.rate_limit, self.rate_limit);
         set(&mut endpoint.timeout_ms, self.timeout_ms);
@@ -154,23 +176,6 @@ fn lower_case<T>(headers: BTreeMap<String, T>) -> BTreeMap<String, T> {
     headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }
 
-/// A new signing secret: 256 random bits.
-#[must_use]
-fn fresh_secret(entropy: Entropy) -> Secret {
-    let bytes = [entropy().to_be_bytes(), entropy().to_be_bytes()].concat();
-    Secret(format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
-}
-
-/// Puts a new secret first. The one before it goes on signing beside it, so that subscribers can change over; older
-/// ones are forgotten.
-pub fn rotate(endpoint: &mut Endpoint, now: Millis, entropy: Entropy) -> Secret {
-    let secret = fresh_secret(entropy);
-    endpoint.secrets.insert(0, secret.clone());
-    endpoint.secrets.truncate(2);
-    endpoint.updated_at = now;
-    secret
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,24 +195,15 @@ mod tests {
     #[test]
     fn a_patch_changes_what_it_names_and_null_takes_away() {
         let mut endpoint = draft(
-            r#"{"url":"https://example.com","rate_limit":5,"headers":{"X-A":"1","X-B":"2"},"description":"d"}"#,
+            r#"{"url":"https://example.com","rate_limit":5,"headers":{"X-A":"1","X-B":"2"},"description":"d",
+                "auth":{"type":"bearer","token":"t"}}"#,
         );
-        let patch = r#"{"rate_limit":null,"headers":{"x-a":null,"x-c":"3"}}"#;
+        let patch = r#"{"rate_limit":null,"auth":null,"headers":{"x-a":null,"x-c":"3"}}"#;
         serde_json::from_str::<Patch>(patch).unwrap().apply(&mut endpoint, Millis(2));
-        assert_eq!(endpoint.rate_limit, None);
+        assert_eq!((endpoint.rate_limit, &endpoint.auth), (None, &None));
         assert_eq!(endpoint.headers.keys().collect::<Vec<_>>(), ["x-b", "x-c"]);
         assert_eq!((endpoint.description.as_str(), endpoint.updated_at), ("d", Millis(2)));
         serde_json::from_str::<Patch>("{}").unwrap().apply(&mut endpoint, Millis(3));
         assert_eq!(endpoint.headers.len(), 2);
-    }
-
-    #[test]
-    fn a_rotation_keeps_one_secret_before_the_new_one() {
-        let mut endpoint = draft(r#"{"url":"https://example.com"}"#);
-        let first = endpoint.secrets[0].clone();
-        let second = rotate(&mut endpoint, Millis(2), || 8);
-        assert_eq!(endpoint.secrets, [second.clone(), first]);
-        let third = rotate(&mut endpoint, Millis(3), || 9);
-        assert_eq!(endpoint.secrets, [third, second]);
     }
 }

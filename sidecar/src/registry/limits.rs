@@ -4,8 +4,9 @@ use std::num::NonZeroU16;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::delivery::attempt::is_reserved_header;
-use crate::model::{BreakerRules, Endpoint, Retry, Secret};
+use super::credentials::check_credentials;
+use crate::delivery::attempt::{Ed25519Key, is_reserved_header};
+use crate::model::{BreakerRules, Endpoint, Retry, SecretKind, SigningSecret};
 
 const MAX_GLOBS: usize = 64;
 const MAX_HEADERS: usize = 16;
@@ -15,6 +16,8 @@ const MAX_URL: usize = 2048;
 const MAX_COUNT: u32 = 1_000_000;
 const MAX_WAITS: usize = 99;
 const MAX_STATUSES: usize = 64;
+/// Secrets of one kind at once.
+pub(super) const MAX_SECRETS: usize = 3;
 const MAX_WAIT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// A field that cannot be. Never shows its value.
@@ -45,7 +48,7 @@ pub const fn default_timeout_ms() -> u32 {
     15_000
 }
 
-/// Checks every bound but the URL's host, which is for the egress guard.
+/// Checks every bound but those of where URLs lead, which is for [`check_urls`](super::check_urls).
 ///
 /// # Errors
 /// The first field that is out of bounds.
@@ -56,11 +59,12 @@ pub fn check(endpoint: &Endpoint) -> Result<(), Invalid> {
     within(endpoint.description.len() <= MAX_DESCRIPTION, "description", "at most 1024 bytes")?;
     check_retry(&endpoint.retry)?;
     check_breaker(endpoint.breaker)?;
-    check_secrets(&endpoint.secrets)?;
-    check_headers(endpoint)
+    check_secrets(endpoint)?;
+    check_headers(endpoint)?;
+    check_credentials(endpoint)
 }
 
-fn within(sound: bool, field: &str, expected: &str) -> Result<(), Invalid> {
+pub(super) fn within(sound: bool, field: &str, expected: &str) -> Result<(), Invalid> {
     if sound { Ok(()) } else { Err(Invalid::new(field, format!("expected {expected}"))) }
 }
 
@@ -94,19 +98,35 @@ fn check_breaker(breaker: BreakerRules) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_secrets(secrets: &[Secret]) -> Result<(), Invalid> {
-    within((1..=3).contains(&secrets.len()), "secrets", "1–3 secrets")?;
-    for (index, secret) in secrets.iter().enumerate() {
-        within(secret_is_sound(secret), &format!("secrets[{index}]"), "whsec_ and base64 of 24–64 bytes")?;
+/// Of each kind at most three, and one without an end of each that is used.
+fn check_secrets(endpoint: &Endpoint) -> Result<(), Invalid> {
+    within(!endpoint.signing.is_empty(), "signing", "at least one of v1, v1a, x-webhook-signature")?;
+    for (index, secret) in endpoint.secrets.iter().enumerate() {
+        check_secret(&format!("secrets[{index}]"), secret)?;
+    }
+    for kind in [SecretKind::Symmetric, SecretKind::Ed25519] {
+        let mine = || endpoint.secrets.iter().filter(|secret| secret.kind() == kind);
+        within(mine().count() <= MAX_SECRETS, "secrets", "at most three of each kind")?;
+        let used = endpoint.signing.iter().any(|scheme| scheme.kind() == kind);
+        let lasting = mine().any(|secret| secret.expires_at.is_none());
+        let expected = format!("a {} secret, which the endpoint's signing needs", kind.prefix());
+        within(!used || lasting, "secrets", &expected)?;
     }
     Ok(())
 }
 
-fn secret_is_sound(secret: &Secret) -> bool {
+pub(super) fn check_secret(field: &str, secret: &SigningSecret) -> Result<(), Invalid> {
     use base64::Engine as _;
     let standard = base64::engine::general_purpose::STANDARD;
-    let decoded = secret.0.strip_prefix("whsec_").and_then(|text| standard.decode(text).ok());
-    decoded.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+    let sound = match secret.kind() {
+        SecretKind::Ed25519 => Ed25519Key::parse(&secret.text).is_some(),
+        SecretKind::Symmetric => {
+            let text = secret.text.0.strip_prefix(SecretKind::Symmetric.prefix());
+            let decoded = text.and_then(|text| standard.decode(text).ok());
+            decoded.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
+        }
+    };
+    within(sound, field, "whsec_ and base64 of 24–64 bytes, or whsk_ and base64 of an Ed25519 key")
 }
 
 fn check_headers(endpoint: &Endpoint) -> Result<(), Invalid> {
@@ -129,7 +149,7 @@ fn check_headers(endpoint: &Endpoint) -> Result<(), Invalid> {
 mod tests {
     use super::*;
     use crate::clock::Millis;
-    use crate::model::{Standing, Tenant};
+    use crate::model::{Secret, SigningScheme, Standing, Tenant, default_signing};
 
     fn good() -> Endpoint {
         Endpoint {
@@ -138,8 +158,11 @@ mod tests {
             url: "https://example.com/hook".to_owned(),
             event_types: vec!["*".parse().unwrap()],
             filter: None,
-            secrets: vec![Secret("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned())],
+            signing: default_signing(),
+            secrets: vec![Secret("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned()).into()],
             headers: [("authorization".to_owned(), "Bearer x".to_owned())].into(),
+            auth: None,
+            client_certificate: None,
             max_in_flight: default_in_flight(),
             rate_limit: None,
             timeout_ms: default_timeout_ms(),
@@ -184,8 +207,12 @@ mod tests {
             ("breaker.max_open_ms", |e| e.breaker.max_open_ms = Some(604_800_001)),
             ("secrets", |e| e.secrets.clear()),
             ("secrets", |e| e.secrets = vec![e.secrets[0].clone(); 4]),
-            ("secrets[1]", |e| e.secrets.push(Secret("whsec_c2hvcnQ=".to_owned()))),
-            ("secrets[1]", |e| e.secrets.push(Secret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned()))),
+            ("secrets", |e| e.signing = [SigningScheme::V1a].into()),
+            ("secrets", |e| e.secrets[0].expires_at = Some(Millis(u64::MAX))),
+            ("signing", |e| e.signing.clear()),
+            ("secrets[1]", |e| e.secrets.push(Secret("whsec_c2hvcnQ=".to_owned()).into())),
+            ("secrets[1]", |e| e.secrets.push(Secret("whsk_c2hvcnQ=".to_owned()).into())),
+            ("secrets[1]", |e| e.secrets.push(Secret("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_owned()).into())),
             ("headers.x-a", |e| e.headers = [("x-a".to_owned(), "a\r\nb: c".to_owned())].into()),
         ];
         for (field, change) in table {

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
     Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure,
-    IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Standing, Status, Tenant,
+    IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Standing, Status, Tenant, default_signing,
 };
 use hookgate_sidecar::store::{
     Acceptance, Ask, DeliveryFilter, Lease, Page, Put, Report, Settled, Settlement, Store, Taken,
@@ -53,8 +53,11 @@ pub fn endpoint(name: &str) -> Endpoint {
         url: format!("https://{name}.example/hook"),
         event_types: vec!["*".parse().unwrap()],
         filter: None,
-        secrets: vec![Secret("whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=".to_owned())],
+        signing: default_signing(),
+        secrets: vec![Secret("whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=".to_owned()).into()],
         headers: BTreeMap::from([("authorization".to_owned(), "Bearer t".to_owned())]),
+        auth: None,
+        client_certificate: None,
         max_in_flight: NonZeroU16::MAX,
         rate_limit: None,
         timeout_ms: u32::try_from(TIMEOUT.as_millis()).unwrap(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_policy::Scheme;
+use hookgate_sidecar::clock::{Clock, Millis};
 use hookgate_sidecar::delivery::attempt::{HttpTransport, Sent, Transport};
 use hookgate_sidecar::delivery::egress::{Egress, EgressSettings};
 use hookgate_sidecar::model::{Failure, Outcome, Secret};
@@ -157,7 +158,7 @@ async fn a_request_says_what_it_should() {
         Receiver::start(http("200 OK", "set-cookie: a=b\r\ncontent-encoding: gzip\r\n", "\x1f\u{8b}")).await;
     let (transport, mut lease) = (transport(), lease_to(&receiver.url()));
     let endpoint = Arc::make_mut(&mut lease.endpoint);
-    endpoint.secrets.push(Secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned()));
+    endpoint.secrets.push(Secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned()).into());
     let own = [
         ("Authorization", "Bearer theirs"),
         ("Host", "evil.example"),
@@ -200,11 +201,45 @@ async fn a_request_says_what_it_should() {
         [("standard-webhooks", "webhook-signature"), ("x-webhook-signature", "x-webhook-signature")]
     {
         let scheme = Scheme::preset(scheme).unwrap();
-        let keys: Vec<_> = lease.endpoint.secrets.iter().map(|s| scheme.key(&s.0).unwrap()).collect();
+        let keys: Vec<_> = lease.endpoint.secrets.iter().map(|s| scheme.key(&s.text.0).unwrap()).collect();
         let signed = scheme.sign(&keys, &lease.event.id.to_string(), 1_760_000_000, &lease.event.payload);
         let expected = signed.iter().find(|(name, _)| name.eq_ignore_ascii_case(header)).unwrap();
         assert_eq!(request.header(header), expected.1);
         assert_eq!(request.header(header).matches("v1").count(), 2, "one for each live secret");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_the_same_message_signed_at_its_own_time() {
+    let receiver = Receiver::start(http("503 Busy", "", "")).await;
+    let settings = EgressSettings { allow: "127.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
+    let egress = Arc::new(Egress::new(settings, []).unwrap());
+    let lease = lease_to(&receiver.url());
+    for seconds in [0, 90] {
+        let clock = Arc::new(StandingClock(TokioClock::START.plus(Duration::from_secs(seconds))));
+        let transport = HttpTransport::new(Arc::clone(&egress), clock).unwrap();
+        transport.send(&lease).await;
+    }
+    let requests = receiver.requests();
+    let headers = |name: &str| [requests[0].header(name).to_owned(), requests[1].header(name).to_owned()];
+    for name in ["webhook-id", "x-request-id", "traceparent"] {
+        let [first, second] = headers(name);
+        assert_eq!(first, second, "{name}");
+    }
+    assert_eq!(headers("webhook-timestamp"), ["1760000000", "1760000090"]);
+    for name in ["webhook-signature", "x-webhook-signature"] {
+        let [first, second] = headers(name);
+        assert_ne!(first, second, "{name}: of the new time");
+    }
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct StandingClock(Millis);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Millis {
+        self.0
     }
 }
 
@@ -225,7 +260,7 @@ async fn what_cannot_be_sent_is_not_sent() {
     };
     for (promise, lease) in [
         ("never unsigned", change(|e| e.secrets.clear())),
-        ("no secret that is none", change(|e| e.secrets[0] = Secret("whsec_***".to_owned()))),
+        ("no secret that is none", change(|e| e.secrets[0] = Secret("whsec_***".to_owned()).into())),
         (
             "no split header",
             change(|e| drop(e.headers.insert("x-a".to_owned(), "b\r\nx-evil: c".to_owned()))),

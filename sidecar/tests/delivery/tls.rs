@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use hookgate_sidecar::delivery::attempt::{HttpTransport, Sent, Transport};
 use hookgate_sidecar::delivery::egress::{Egress, EgressSettings};
-use hookgate_sidecar::model::{Failure, Outcome};
+use hookgate_sidecar::model::{ClientCertificate, Failure, Outcome, Secret};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -45,6 +46,58 @@ pub(crate) fn server(issuer: Option<&Issuer>, change: impl FnOnce(&mut Certifica
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap()
+}
+
+/// The same, for those only who have a certificate of `clients`.
+fn demanding(issuer: &Issuer, clients: &Issuer) -> ServerConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(clients.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let (params, key) =
+        (CertificateParams::new(["good.example".to_owned()]).unwrap(), KeyPair::generate().unwrap());
+    let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap()
+}
+
+fn client_of(issuer: &Issuer) -> ClientCertificate {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([]).unwrap().signed_by(&key, issuer).unwrap();
+    ClientCertificate { certificate_pem: certificate.pem(), key_pem: Secret(key.serialize_pem()) }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_asks_for_a_client_certificate_gets_its_own_and_no_other() {
+    let (issuer, clients) = (issuer(), issuer());
+    let config = demanding(&issuer, &clients);
+    let receiver = Receiver::start_tls(http("200 OK", "", "ok"), config).await;
+    let settings = EgressSettings { allow: "127.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
+    let names = Names::of([("good.example", &[&["127.0.0.1"] as &[&str]; 8] as &[&[&str]])]);
+    let egress = Egress::with_resolver(settings, [issuer.der().clone()], names).unwrap();
+    let transport = HttpTransport::new(Arc::new(egress), TokioClock::start()).unwrap();
+    let lease = |certificate: Option<ClientCertificate>| {
+        let mut lease = lease_to(&format!("https://good.example:{}/", receiver.address.port()));
+        Arc::make_mut(&mut lease.endpoint).client_certificate = certificate;
+        lease
+    };
+    let good = client_of(&clients);
+    for (promise, certificate, outcome, connections) in [
+        ("its own", Some(good.clone()), Outcome::Answered(200), 1),
+        ("over one connection", Some(good), Outcome::Answered(200), 1),
+        ("none, though somebody else's connection is open", None, Outcome::Failed(Failure::Tls), 2),
+        ("of another authority", Some(client_of(&issuer)), Outcome::Failed(Failure::Tls), 3),
+        ("another of the same", Some(client_of(&clients)), Outcome::Answered(200), 4),
+    ] {
+        let sent = transport.send(&lease(certificate)).await;
+        assert_eq!(sent.reply.outcome, outcome, "{promise}: {sent:?}");
+        assert_eq!(receiver.connections(), connections, "{promise}");
+    }
+    assert_eq!(receiver.requests().len(), 3);
 }
 
 async fn deliver(port: u16, trusted: CertificateDer<'static>) -> Sent {

@@ -75,6 +75,83 @@ async fn secrets_and_header_values_are_shown_by_no_answer_but_the_one_that_made_
 }
 
 #[tokio::test]
+async fn a_rotation_says_how_long_the_old_secret_signs() {
+    let sidecar = Sidecar::start().await;
+    sidecar.endpoint(&json!({"url": URL, "id": "mine"})).await;
+    let rotate =
+        |body: Value| sidecar.admin(Method::POST, "/v1/endpoints/mine/rotate-secret").json(&body).send();
+    let with_grace = rotate(json!({"grace_s": 3600})).await.json;
+    assert_eq!(with_grace["live_secrets"], 2);
+    assert!(with_grace["next_expiry_at"].is_string(), "{with_grace}");
+    let at_once = rotate(json!({"grace_s": 0, "secret": WHSEC})).await.json;
+    assert_eq!((&at_once["live_secrets"], &at_once["secret"]), (&json!(1), &json!(WHSEC)));
+    assert_eq!(at_once["next_expiry_at"], Value::Null);
+    for (body, field) in [
+        (json!({"grace_s": 604_801}), "grace_s"),
+        (json!({"grace_s": -1}), "grace_s"),
+        (json!({"secret": "pw-canary"}), "secret"),
+        (json!({"secret": "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="}), "secret"),
+        (json!({"grace": 1}), "grace"),
+    ] {
+        let answer = rotate(body).await;
+        answer.problem(422, "invalid_field");
+        assert_eq!(answer.json["field"], field, "{answer:?}");
+        assert!(!answer.body.contains("canary"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_asymmetric_endpoint_the_public_key_is_shown_and_the_private_one_never() {
+    let sidecar = Sidecar::start().await;
+    let create = |body: Value| sidecar.admin(Method::POST, "/v1/endpoints").json(&body).send();
+    let made = create(json!({"url": URL, "id": "mine", "signing": ["v1a"]})).await;
+    assert_eq!((made.status, &made.json["secret"]), (201, &Value::Null), "{made:?}");
+    let public = made.json["public_keys"].clone();
+    assert!(public[0].as_str().unwrap().starts_with("whpk_"), "{made:?}");
+    let rotated = sidecar.admin(Method::POST, "/v1/endpoints/mine/rotate-secret").send().await;
+    assert_eq!(rotated.json["public_keys"][1], public[0], "both are verified with meanwhile");
+    let patch = json!({"signing": ["v1", "v1a"]});
+    let both = sidecar.admin(Method::PATCH, "/v1/endpoints/mine").json(&patch).send().await;
+    assert!(both.json["secret"].as_str().unwrap().starts_with("whsec_"), "made when it is first needed");
+    assert_eq!((&both.json["signing"], &both.json["live_secrets"]), (&json!(["v1", "v1a"]), &json!(3)));
+    for answer in [made, rotated, both] {
+        assert!(!answer.body.contains("whsk_"), "{answer:?}");
+    }
+    let brought = json!({"url": URL, "secret": "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="});
+    let brought = create(brought).await;
+    assert_eq!(brought.json["signing"], json!(["v1a"]), "{brought:?}");
+    assert_eq!(brought.json["public_keys"], json!(["whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="]));
+}
+
+#[tokio::test]
+async fn credentials_are_taken_and_never_shown() {
+    let sidecar = Sidecar::start().await;
+    let auths = [
+        json!({"type": "bearer", "token": "auth-canary"}),
+        json!({"type": "basic", "username": "us", "password": "auth-canary"}),
+        json!({"type": "oauth2", "token_url": "https://id.example.com/token", "client_id": "us",
+            "client_secret": "auth-canary"}),
+    ];
+    for auth in auths {
+        let id = sidecar.endpoint(&json!({"url": URL, "auth": auth})).await;
+        let path = format!("/v1/endpoints/{id}");
+        let shown = sidecar.admin(Method::GET, &path).send().await;
+        assert_eq!(shown.json["auth"]["type"], auth["type"]);
+        assert!(shown.body.contains('…') && !shown.body.contains("canary"), "{shown:?}");
+        let back = json!({"auth": shown.json["auth"]});
+        sidecar.admin(Method::PATCH, &path).json(&back).send().await.problem(422, "invalid_field");
+        let none = sidecar.admin(Method::PATCH, &path).json(&json!({"auth": null})).send().await;
+        assert_eq!(none.json["auth"], Value::Null, "{none:?}");
+    }
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new([]).unwrap().self_signed(&key).unwrap().pem();
+    let pair = json!({"certificate_pem": certificate, "key_pem": key.serialize_pem()});
+    let id = sidecar.endpoint(&json!({"url": URL, "client_certificate": pair})).await;
+    let shown = sidecar.admin(Method::GET, &format!("/v1/endpoints/{id}")).send().await;
+    assert_eq!(shown.json["client_certificate"], json!({"certificate_pem": certificate, "key_pem": "…"}));
+}
+
+#[tokio::test]
 async fn what_cannot_be_an_endpoint_is_refused_by_field() {
     let sidecar = Sidecar::start().await;
     let table = [
@@ -91,6 +168,24 @@ async fn what_cannot_be_an_endpoint_is_refused_by_field() {
         (json!({"url": URL, "headers": {"host": "x"}}), "headers.host"),
         (json!({"url": URL, "headers": {"x-a": "pw-canary\r\nb: c"}}), "headers.x-a"),
         (json!({"url": URL, "secret": "pw-canary"}), "secrets[0]"),
+        (json!({"url": URL, "secret": "whsk_pw-canary"}), "secrets[0]"),
+        (json!({"url": URL, "signing": []}), "signing"),
+        (json!({"url": URL, "signing": ["v2"]}), "signing[0]"),
+        (json!({"url": URL, "auth": {"type": "bearer", "token": "pw canary\n"}}), "auth.token"),
+        (
+            json!({"url": URL, "auth": {"type": "bearer", "token": "t"}, "headers": {"authorization": "x"}}),
+            "auth",
+        ),
+        (json!({"url": URL, "auth": {"type": "bearer", "token": {"pw-canary": 1}}}), "auth"),
+        (
+            json!({"url": URL, "auth": {"type": "oauth2", "token_url": "http://10.0.0.1/", "client_id": "c",
+                "client_secret": "pw-canary"}}),
+            "auth.token_url",
+        ),
+        (
+            json!({"url": URL, "client_certificate": {"certificate_pem": "pw-canary", "key_pem": "pw-canary"}}),
+            "client_certificate.certificate_pem",
+        ),
         (json!({"url": URL, "tenant": "no spaces"}), "tenant"),
         (json!({"url": URL, "id": "no spaces"}), "id"),
         (json!({"url": URL, "declared": true}), "declared"),

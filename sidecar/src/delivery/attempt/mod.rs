@@ -1,6 +1,7 @@
 //! One HTTP try: checked, signed and sent under one deadline, and what came of it.
 
 mod answer;
+mod ed25519;
 mod headers;
 mod sign;
 
@@ -11,11 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::HeaderMap;
 
+pub use ed25519::Ed25519Key;
 pub use headers::is_reserved_header;
 pub use sign::UnknownScheme;
 
 use self::answer::Answer;
-use self::sign::Signer;
+use self::sign::{Message, Signer};
 use super::egress::{CheckedUrl, Egress, SendError};
 use super::retry::{Reply, retry_after};
 use crate::clock::{Clock, Millis, Stopwatch};
@@ -85,8 +87,9 @@ impl HttpTransport {
         })?;
         let unsendable = |detail| SendError { failure: Failure::Unsendable, detail };
         let id = lease.event.id.to_string();
-        let signed = self.signer.sign(&lease.endpoint.secrets, &id, now.seconds(), &lease.event.payload);
-        let signed = signed.map_err(|error| unsendable(error.to_string()))?;
+        let message = Message { id: &id, now, body: &lease.event.payload };
+        let signed =
+            self.signer.sign(&lease.endpoint, message).map_err(|error| unsendable(error.to_string()))?;
         let headers = headers::of(lease, &signed).map_err(|error| unsendable(error.to_string()))?;
         Ok((to, headers))
     }
@@ -100,7 +103,8 @@ impl HttpTransport {
     ) -> Result<Answer, SendError> {
         let mut answer = None;
         let exchange = async {
-            let response = self.egress.post(to, headers, lease.event.payload.clone()).await?;
+            let identity = lease.endpoint.client_certificate.as_ref();
+            let response = self.egress.post(identity, to, headers, lease.event.payload.clone()).await?;
             let answer = answer.insert(Answer::of(&response));
             answer.read(response).await;
             Ok(())

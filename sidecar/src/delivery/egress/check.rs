@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::{Host, Position, Url};
 
+use super::identity::Fingerprint;
 use super::pool::Origin;
 use super::proxy::EgressProxy;
 use super::{AllowList, EgressRefusal, OwnListeners};
@@ -83,8 +84,8 @@ impl CheckedUrl {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
-    pub(super) fn origin(&self) -> Origin {
-        Origin { https: self.is_https(), host: self.host().to_owned(), port: self.port }
+    pub(super) fn origin(&self, identity: Option<Fingerprint>) -> Origin {
+        Origin { https: self.is_https(), host: self.host().to_owned(), port: self.port, identity }
     }
 }
 

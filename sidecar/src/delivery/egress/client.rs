@@ -10,11 +10,12 @@ use rustls::pki_types::CertificateDer;
 
 use super::connection::{Broken, Connection, Message};
 use super::guard::{Guard, Route};
+use super::identity::{Fingerprint, Identities};
 use super::pool::{Origin, Pool};
 use super::reach::{Door, reach};
 use super::response::{Back, Response};
 use super::{CheckedUrl, EgressRefusal, EgressSettings, Resolver, SendError, SystemResolver, check_url, tls};
-use crate::model::Failure;
+use crate::model::{ClientCertificate, Failure};
 
 /// The way out could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,7 @@ pub struct Egress {
     guard: Guard,
     pool: Arc<Pool>,
     tls: Arc<ClientConfig>,
+    identities: Identities,
     /// Towards an `https` proxy.
     proxy_tls: Arc<ClientConfig>,
 }
@@ -65,7 +67,7 @@ impl Egress {
         let settings = Arc::new(settings);
         let guard = Guard::new(Arc::clone(&settings), resolver);
         let pool = Pool::new(settings.kept);
-        Ok(Self { settings, guard, pool, tls: Arc::new(tls), proxy_tls })
+        Ok(Self { settings, guard, pool, tls: Arc::new(tls), identities: Identities::default(), proxy_tls })
     }
 
     /// What may be reached.
@@ -82,23 +84,27 @@ impl Egress {
         check_url(url, &self.settings)
     }
 
-    /// Posts a body: the address is judged first, also when a connection is there already. Dropping the future gives
+    /// Posts a body: the address is judged first, also when a connection is there already. It goes over a connection
+    /// that proves to be `identity`'s, should the other side ask, and carries nobody else's. Dropping the future gives
     /// the request up. There is no time limit: that is the caller's.
     pub(in crate::delivery) async fn post(
         &self,
+        identity: Option<&ClientCertificate>,
         to: &CheckedUrl,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, SendError> {
         let route = self.guard.route(to).await?;
-        let (origin, message) = (to.origin(), Message::post(to, headers, body)?);
+        let origin = to.origin(identity.map(Fingerprint::of));
+        let message = Message::post(to, headers, body)?;
         while let Some(mut connection) = self.pool.take(&origin, &route) {
             match connection.send(&message).await {
                 Err(Broken::Unused(_)) => {}
                 sent => return self.answered(sent, origin, connection),
             }
         }
-        let mut connection = self.connect(to, &origin, &route).await?;
+        let tls = self.identities.tls(&self.tls, identity)?;
+        let mut connection = self.connect(to, &origin, &route, &tls).await?;
         let sent = connection.send(&message).await;
         self.answered(sent, origin, connection)
     }
@@ -122,6 +128,7 @@ impl Egress {
         to: &CheckedUrl,
         origin: &Origin,
         route: &Route,
+        tls: &Arc<ClientConfig>,
     ) -> Result<Connection, SendError> {
         let turn = self.pool.turn(origin);
         let _held = match &turn {
@@ -131,7 +138,7 @@ impl Egress {
         if let Some(shared) = turn.as_ref().and_then(|_| self.pool.take(origin, route)) {
             return Ok(shared);
         }
-        let connection = self.open(to, route).await?;
+        let connection = self.open(to, route, tls).await?;
         if let Some(another) = connection.share() {
             self.pool.keep(origin, another);
         } else {
@@ -140,12 +147,17 @@ impl Egress {
         Ok(connection)
     }
 
-    async fn open(&self, to: &CheckedUrl, route: &Route) -> Result<Connection, SendError> {
+    async fn open(
+        &self,
+        to: &CheckedUrl,
+        route: &Route,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<Connection, SendError> {
         let proxy = self.settings.proxy.as_ref();
         let door = proxy.map(|proxy| Door { proxy, names: &self.guard.names, tls: &self.proxy_tls });
         let (pipe, reached) = reach(to, route, door.as_ref()).await?;
         let (pipe, h2) = if to.is_https() {
-            let wrapped = tls::wrap(&self.tls, to.host_parts(), pipe).await;
+            let wrapped = tls::wrap(tls, to.host_parts(), pipe).await;
             wrapped.map_err(|error| SendError::of(Failure::Tls, &error))?
         } else {
             (pipe, false)

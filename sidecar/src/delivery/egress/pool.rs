@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::guard::Route;
+use super::identity::Fingerprint;
 use super::tasks::Tasks;
 use crate::clock::Stopwatch;
 
@@ -15,6 +16,8 @@ pub(super) struct Origin {
     pub(super) https: bool,
     pub(super) host: String,
     pub(super) port: u16,
+    /// As whom we go there.
+    pub(super) identity: Option<Fingerprint>,
 }
 
 /// A connection that rests, or is shared.

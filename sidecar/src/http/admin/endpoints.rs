@@ -7,10 +7,9 @@ use http::StatusCode;
 use super::super::Problem;
 use super::AdminState;
 use super::extract::{Asked, Json, Listing, Named, page};
-use super::view::{EndpointView, listed};
-use crate::delivery::egress::check_url;
-use crate::model::{DisabledReason, Endpoint, EndpointId};
-use crate::registry::{self, Draft, Invalid, Patch};
+use super::view::EndpointView;
+use crate::model::{DisabledReason, Endpoint, EndpointId, SecretKind};
+use crate::registry::{self, Draft, Patch, Rotation};
 use crate::store::{Listed, Put};
 
 /// `GET /v1/endpoints`: by id, 200.
@@ -19,7 +18,9 @@ pub(super) async fn list(
     Asked(Listing { tenant, limit, cursor }): Asked<Listing>,
 ) -> Result<Answer<Listed<EndpointView>>, Problem> {
     let page = page(limit, cursor)?;
-    Ok(listed(state.shared.store.endpoints(tenant.as_ref(), &page).await?))
+    let Listed { data, next_cursor } = state.shared.store.endpoints(tenant.as_ref(), &page).await?;
+    let data = data.into_iter().map(|endpoint| state.view(endpoint)).collect();
+    Ok(Answer(Listed { data, next_cursor }))
 }
 
 /// `POST /v1/endpoints`: 201 with its secret; 409 when the id is taken; 422 for what cannot be.
@@ -32,8 +33,9 @@ pub(super) async fn create(
     if !state.shared.store.put_endpoint(&endpoint, Put::Create).await? {
         return Err(Problem::AlreadyExists);
     }
-    let secret = endpoint.secrets.first().cloned();
-    Ok((StatusCode::CREATED, Answer(EndpointView::from(endpoint).with_secret(secret))))
+    let mut secrets = endpoint.secrets.iter().filter(|secret| secret.kind() == SecretKind::Symmetric);
+    let secret = secrets.next().map(|secret| secret.text.clone());
+    Ok((StatusCode::CREATED, Answer(state.view(endpoint).with_secret(secret))))
 }
 
 /// `GET /v1/endpoints/{id}`: 200.
@@ -41,18 +43,23 @@ pub(super) async fn show(
     State(state): State<AdminState>,
     Named(id): Named<EndpointId>,
 ) -> Result<Answer<EndpointView>, Problem> {
-    Ok(Answer(state.find(&id).await?.into()))
+    Ok(Answer(state.view(state.find(&id).await?)))
 }
 
-/// `PATCH /v1/endpoints/{id}`: 200 with the whole; 409 for a declared one.
+/// `PATCH /v1/endpoints/{id}`: 200 with the whole, and with a secret where a new way of signing needed one; 409 for a
+/// declared one.
 pub(super) async fn change(
     State(state): State<AdminState>,
     Named(id): Named<EndpointId>,
     Json(patch): Json<Patch>,
 ) -> Result<Answer<EndpointView>, Problem> {
-    let now = state.shared.now();
-    let (endpoint, ()) = state.rewrite(&id, |endpoint| patch.apply(endpoint, now)).await?;
-    Ok(Answer(endpoint.into()))
+    let (now, entropy) = (state.shared.now(), state.shared.entropy);
+    let changed = state.rewrite(&id, |endpoint| {
+        patch.apply(endpoint, now);
+        Ok(registry::complete(endpoint, entropy))
+    });
+    let (endpoint, secret) = changed.await?;
+    Ok(Answer(state.view(endpoint).with_secret(secret)))
 }
 
 /// `POST /v1/endpoints/{id}/enable`: 200. What waited is due, an open breaker closes, a pause ends; 409 when a
@@ -91,15 +98,18 @@ pub(super) async fn pause(
     state.switch(&id, wait).await
 }
 
-/// `POST /v1/endpoints/{id}/rotate-secret`: 200 with the new secret. The one before it signs beside it until the next
-/// rotation.
+/// `POST /v1/endpoints/{id}/rotate-secret`: 200 with the new secret, or with the new public key. Those before it sign
+/// beside it until the grace is over.
 pub(super) async fn rotate_secret(
     State(state): State<AdminState>,
     Named(id): Named<EndpointId>,
+    Json(rotation): Json<Rotation>,
 ) -> Result<Answer<EndpointView>, Problem> {
     let (now, entropy) = (state.shared.now(), state.shared.entropy);
-    let (endpoint, secret) = state.rewrite(&id, |endpoint| registry::rotate(endpoint, now, entropy)).await?;
-    Ok(Answer(EndpointView::from(endpoint).with_secret(Some(secret))))
+    let rotated =
+        state.rewrite(&id, |endpoint| registry::rotate(endpoint, rotation, now, entropy).map_err(Into::into));
+    let (endpoint, secret) = rotated.await?;
+    Ok(Answer(state.view(endpoint).with_secret(secret)))
 }
 
 /// `DELETE /v1/endpoints/{id}`: 204. Its pending deliveries become dead letters.
@@ -127,8 +137,7 @@ impl AdminState {
 
     fn check(&self, endpoint: &Endpoint) -> Result<(), Problem> {
         registry::check(endpoint)?;
-        let refuse = |problem: String| Invalid { field: "url".to_owned(), problem };
-        check_url(&endpoint.url, &self.egress).map_err(|refusal| refuse(refusal.to_string()))?;
+        registry::check_urls(endpoint, &self.egress)?;
         Ok(())
     }
 
@@ -144,21 +153,25 @@ impl AdminState {
             return Err(Problem::ReadOnly);
         }
         if self.shared.store.put_endpoint(&endpoint, Put::Replace).await? {
-            Ok(Answer(endpoint.into()))
+            Ok(Answer(self.view(endpoint)))
         } else {
             Err(Problem::NotFound)
         }
+    }
+
+    fn view(&self, endpoint: Endpoint) -> EndpointView {
+        EndpointView::at(self.shared.now(), endpoint)
     }
 
     /// Reads, changes, checks and writes back an endpoint, one change at a time in this process.
     async fn rewrite<T>(
         &self,
         id: &EndpointId,
-        change: impl FnOnce(&mut Endpoint) -> T,
+        change: impl FnOnce(&mut Endpoint) -> Result<T, Problem>,
     ) -> Result<(Endpoint, T), Problem> {
         let _alone = self.changing.lock().await;
         let mut endpoint = writable(self.find(id).await?)?;
-        let said = change(&mut endpoint);
+        let said = change(&mut endpoint)?;
         self.check(&endpoint)?;
         if self.shared.store.put_endpoint(&endpoint, Put::Replace).await? {
             Ok((endpoint, said))

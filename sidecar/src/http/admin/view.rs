@@ -1,12 +1,17 @@
 //! Endpoints, events, deliveries and attempts as the API shows them: names for people, moments in RFC 3339, and
 //! never a secret or a header's value.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::super::time::Moment;
+use crate::clock::Millis;
+use crate::delivery::attempt::Ed25519Key;
 use crate::model::{
-    Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, DisabledReason, Endpoint, EndpointId, Event,
-    EventId, EventType, Failure, Filter, Glob, Outcome, Retry, Secret, Status, Tenant,
+    Attempt, Auth, BreakerRules, DeadReason, Delivery, DeliveryId, DisabledReason, Endpoint, EndpointId,
+    Event, EventId, EventType, Failure, Filter, Glob, MASK, Outcome, Retry, Secret, SecretKind,
+    SigningScheme, SigningSecret, Status, Tenant,
 };
 use crate::store::Listed;
 
@@ -20,8 +25,17 @@ pub(super) struct EndpointView {
     filter: Option<Filter>,
     /// Names only.
     headers: Vec<String>,
-    /// How many secrets sign; after a rotation two.
+    signing: BTreeSet<SigningScheme>,
+    /// How many secrets sign; after a rotation more than one.
     live_secrets: usize,
+    /// When the first of them signs no more, after a rotation.
+    next_expiry_at: Option<Moment>,
+    /// What `v1a` is verified with, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    public_keys: Vec<String>,
+    /// With an ellipsis for every secret.
+    auth: Option<Auth>,
+    client_certificate: Option<CertificateView>,
     max_in_flight: u16,
     rate_limit: Option<u16>,
     timeout_ms: u32,
@@ -50,18 +64,38 @@ impl EndpointView {
     }
 }
 
-impl From<Endpoint> for EndpointView {
-    fn from(endpoint: Endpoint) -> Self {
+/// A client certificate without its key.
+#[derive(Debug, Serialize)]
+struct CertificateView {
+    certificate_pem: String,
+    key_pem: &'static str,
+}
+
+impl EndpointView {
+    /// An endpoint as it is at `now`.
+    pub(super) fn at(now: Millis, endpoint: Endpoint) -> Self {
+        let live: Vec<&SigningSecret> =
+            endpoint.secrets.iter().filter(|secret| secret.is_live(now)).collect();
+        let keys =
+            endpoint.live_secrets(SecretKind::Ed25519, now).filter_map(|key| Ed25519Key::parse(&key.text));
+        let public_keys = keys.map(|key| key.public_text()).collect();
         let (enabled, standing) = (endpoint.accepts(), endpoint.standing);
         let reason = standing.disabled.map_or(DisabledReason::Operator, |disabled| disabled.reason);
         Self {
+            live_secrets: live.len(),
+            next_expiry_at: live.iter().filter_map(|secret| secret.expires_at).min().map(Moment),
+            public_keys,
+            signing: endpoint.signing,
+            auth: endpoint.auth.as_ref().map(Auth::masked),
+            client_certificate: endpoint
+                .client_certificate
+                .map(|pair| CertificateView { certificate_pem: pair.certificate_pem, key_pem: MASK }),
             id: endpoint.id,
             tenant: endpoint.tenant,
             url: endpoint.url,
             event_types: endpoint.event_types,
             filter: endpoint.filter,
             headers: endpoint.headers.into_keys().collect(),
-            live_secrets: endpoint.secrets.len(),
             max_in_flight: endpoint.max_in_flight.get(),
             rate_limit: endpoint.rate_limit.map(Into::into),
             timeout_ms: endpoint.timeout_ms,

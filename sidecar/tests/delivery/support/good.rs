@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hookgate_sidecar::clock::{Clock, Millis, Stopwatch};
 use hookgate_sidecar::delivery::PoolSettings;
 use hookgate_sidecar::model::{
-    BreakerRules, DeliveryId, Endpoint, Event, EventId, Retry, Secret, Standing, Tenant,
+    BreakerRules, DeliveryId, Endpoint, Event, EventId, Retry, Secret, Standing, Tenant, default_signing,
 };
 use hookgate_sidecar::store::Lease;
 
@@ -63,8 +63,11 @@ pub(crate) fn lease_to(url: &str) -> Lease {
         url: url.to_owned(),
         event_types: vec!["*".parse().unwrap()],
         filter: None,
-        secrets: vec![Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())],
+        signing: default_signing(),
+        secrets: vec![Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()).into()],
         headers: BTreeMap::new(),
+        auth: None,
+        client_certificate: None,
         max_in_flight: NonZeroU16::MAX,
         rate_limit: None,
         timeout_ms: 5_000,
