@@ -22,6 +22,8 @@ pub enum Failure {
     Protocol,
     /// The endpoint's settings cannot make a request (URL, header, secret).
     Unsendable,
+    /// The endpoint wants a token, and its token server gave none; nothing was sent.
+    Credentials,
 }
 
 impl Failure {
@@ -36,6 +38,7 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::Unsendable => "unsendable",
+            Self::Credentials => "credentials",
         }
     }
 }

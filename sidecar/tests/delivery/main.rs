@@ -10,6 +10,7 @@
 )]
 
 mod attempts;
+mod credentials;
 mod egress;
 mod embedded;
 mod hostile;

@@ -4,7 +4,8 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT}
 
 use crate::store::Lease;
 
-const AGENT: &str = concat!("Hookgate/", env!("CARGO_PKG_VERSION"));
+/// By what subscribers, and their token servers, know us.
+pub(in crate::delivery) const AGENT: &str = concat!("Hookgate/", env!("CARGO_PKG_VERSION"));
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 

@@ -11,14 +11,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 
 pub use ed25519::Ed25519Key;
+pub(super) use headers::AGENT;
 pub use headers::is_reserved_header;
 pub use sign::UnknownScheme;
 
 use self::answer::Answer;
 use self::sign::{Message, Signer};
-use super::egress::{CheckedUrl, Egress, SendError};
+use super::credentials::Credentials;
+use super::egress::{CheckedUrl, Egress, Response, SendError};
 use super::retry::{Reply, retry_after};
 use crate::clock::{Clock, Millis, Stopwatch};
 use crate::model::{Attempt, Failure, Outcome};
@@ -69,6 +72,7 @@ pub struct HttpTransport {
     egress: Arc<Egress>,
     clock: Arc<dyn Clock>,
     signer: Signer,
+    credentials: Credentials,
 }
 
 impl HttpTransport {
@@ -77,7 +81,8 @@ impl HttpTransport {
     /// # Errors
     /// When the policy does not know a scheme that deliveries are signed with.
     pub fn new(egress: Arc<Egress>, clock: Arc<dyn Clock>) -> Result<Self, UnknownScheme> {
-        Ok(Self { egress, clock, signer: Signer::new()? })
+        let credentials = Credentials::new(Arc::clone(&egress), Arc::clone(&clock));
+        Ok(Self { egress, clock, signer: Signer::new()?, credentials })
     }
 
     fn prepare(&self, lease: &Lease, now: Millis) -> Result<(CheckedUrl, HeaderMap), SendError> {
@@ -103,14 +108,11 @@ impl HttpTransport {
     ) -> Result<Answer, SendError> {
         let mut answer = None;
         let exchange = async {
-            let identity = lease.endpoint.client_certificate.as_ref();
-            let response = self.egress.post(identity, to, headers, lease.event.payload.clone()).await?;
-            let answer = answer.insert(Answer::of(&response));
-            answer.read(response).await;
+            let (response, head) = self.authorised(lease, to, headers, &mut answer).await?;
+            head.read(response).await;
             Ok(())
         };
-        let deadline = Duration::from_millis(lease.endpoint.timeout_ms.into());
-        let ended = tokio::time::timeout(deadline, exchange).await;
+        let ended = tokio::time::timeout(deadline(lease), exchange).await;
         match (answer, ended) {
             (Some(answer), _) => Ok(answer),
             (None, Ok(Err(error))) => Err(error),
@@ -120,6 +122,48 @@ impl HttpTransport {
             }),
         }
     }
+}
+
+impl HttpTransport {
+    /// Longest wait for a token, so that what is left of the deadline is for the endpoint.
+    const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+    /// Posts with what the endpoint lets attempts in by. A token that it refuses is renewed, and the request made once
+    /// more. Every answer's head goes to `answer` as it arrives.
+    async fn authorised<'a>(
+        &self,
+        lease: &Lease,
+        to: &CheckedUrl,
+        mut headers: HeaderMap,
+        answer: &'a mut Option<Answer>,
+    ) -> Result<(Response, &'a mut Answer), SendError> {
+        let Some(auth) = &lease.endpoint.auth else {
+            let response = self.post(lease, to, headers).await?;
+            let head = answer.insert(Answer::of(&response));
+            return Ok((response, head));
+        };
+        let patience = Self::LONGEST_WAIT.min(deadline(lease) / 2);
+        let value = self.credentials.authorization(auth, patience).await?;
+        headers.insert(AUTHORIZATION, value.clone());
+        let mut response = self.post(lease, to, headers.clone()).await?;
+        let refused = answer.insert(Answer::of(&response)).status == 401;
+        if refused && let Some(newer) = self.credentials.renewed(auth, &value, patience).await {
+            headers.insert(AUTHORIZATION, newer);
+            response = self.post(lease, to, headers).await?;
+        }
+        let head = answer.insert(Answer::of(&response));
+        Ok((response, head))
+    }
+
+    async fn post(&self, lease: &Lease, to: &CheckedUrl, headers: HeaderMap) -> Result<Response, SendError> {
+        let identity = lease.endpoint.client_certificate.as_ref();
+        self.egress.post(identity, to, headers, lease.event.payload.clone()).await
+    }
+}
+
+/// How long an attempt may take, from its first look-up to the last byte of its answer.
+fn deadline(lease: &Lease) -> Duration {
+    Duration::from_millis(lease.endpoint.timeout_ms.into())
 }
 
 #[async_trait]

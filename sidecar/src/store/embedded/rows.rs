@@ -110,6 +110,7 @@ pub(super) fn outcome(outcome: Outcome) -> i64 {
         Outcome::Failed(Failure::Timeout) => -5,
         Outcome::Failed(Failure::Protocol) => -6,
         Outcome::Failed(Failure::Unsendable) => -7,
+        Outcome::Failed(Failure::Credentials) => -8,
     }
 }
 
@@ -122,6 +123,7 @@ fn outcome_of(number: i64) -> Option<Outcome> {
         -5 => Some(Outcome::Failed(Failure::Timeout)),
         -6 => Some(Outcome::Failed(Failure::Protocol)),
         -7 => Some(Outcome::Failed(Failure::Unsendable)),
+        -8 => Some(Outcome::Failed(Failure::Credentials)),
         status => u16::try_from(status).ok().map(Outcome::Answered),
     }
 }
@@ -197,12 +199,13 @@ mod tests {
             Failure::Timeout,
             Failure::Protocol,
             Failure::Unsendable,
+            Failure::Credentials,
         ];
         let answers = [0, 200, 599, u16::MAX].map(Outcome::Answered);
         for expected in failures.map(Outcome::Failed).into_iter().chain(answers) {
             assert_eq!(outcome_of(outcome(expected)), Some(expected), "{expected:?}");
         }
-        assert_eq!(outcome_of(-8), None);
+        assert_eq!(outcome_of(-9), None);
         assert_eq!(outcome_of(70_000), None);
     }
 }
