@@ -24,7 +24,8 @@ use crate::http::data::{self, BodyLimits, DataState, Door, EventRules};
 use crate::http::listener::{self, ListenerSettings};
 use crate::operations::replays::Replays;
 use crate::pressure::Pressure;
-use crate::registry;
+use crate::registry::{self, Synced};
+use crate::seal::Seal;
 use crate::store::embedded::{Embedded, Location};
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
@@ -240,13 +241,14 @@ impl Base {
 
 fn open(config: &Config) -> Result<(&'static str, Arc<dyn Store>), ServeError> {
     let settings = config.store_settings();
+    let seal = Seal::new(config.seal_keys.clone(), entropy::system);
     if let Some(redis) = &config.redis {
-        return Ok(("redis", Arc::new(RedisStore::connect(redis, settings)?)));
+        return Ok(("redis", Arc::new(RedisStore::connect_sealed(redis, settings, seal)?)));
     }
     Ok(match &config.store {
         StoreChoice::Memory => ("memory", Arc::new(Embedded::open(Location::Memory, settings)?)),
         StoreChoice::File(path) => {
-            ("sqlite", Arc::new(Embedded::open(Location::File(path.clone()), settings)?))
+            ("sqlite", Arc::new(Embedded::open_sealed(Location::File(path.clone()), settings, seal)?))
         }
     })
 }
@@ -278,27 +280,36 @@ fn listener_settings(config: &Config) -> ListenerSettings {
     }
 }
 
-/// Brings the declared endpoints in step, and tries again for as long as the store is away.
+/// Seals again what is not sealed with the first key, brings the declared endpoints in step, and tries again for as long
+/// as the store is away.
 async fn keep_in_step(base: Base, declared: Vec<Declared>, done: CancellationToken, stop: CancellationToken) {
     let shortest = Duration::from_millis(100);
     let mut pause = shortest;
     loop {
-        match registry::sync(&*base.store, &declared, base.clock.now()).await {
-            Ok(synced) => {
+        match begin(&base, &declared).await {
+            Ok((sealed, synced)) => {
+                if sealed > 0 {
+                    tracing::info!(endpoints = sealed, "endpoints are sealed with the first key");
+                }
                 let (written, removed) = (synced.written, synced.removed);
                 tracing::info!(declared = declared.len(), written, removed, "declared endpoints are in step");
                 return done.cancel();
             }
             Err(error) if pause == shortest => {
-                tracing::warn!(error = %Chain(&error), "declared endpoints wait for the store");
+                tracing::warn!(error = %Chain(&error), "endpoints wait for the store");
             }
-            Err(error) => tracing::debug!(error = %Chain(&error), "declared endpoints still wait"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "endpoints still wait"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
         pause = (pause * 2).min(Duration::from_secs(5));
     }
+}
+
+async fn begin(base: &Base, declared: &[Declared]) -> Result<(u64, Synced), StoreError> {
+    let sealed = base.store.reseal().await?;
+    Ok((sealed, registry::sync(&*base.store, declared, base.clock.now()).await?))
 }
 
 /// The line that tells a harness, and people, where we are.
@@ -308,7 +319,13 @@ fn announce(config: &Config, running: &Running, store: &str) {
             "no API key: whoever can connect to this machine's loopback may use the API, except through a gateway"
         );
     }
-    if config.redis.is_none() && config.store == StoreChoice::Memory {
+    let in_memory = config.redis.is_none() && config.store == StoreChoice::Memory;
+    if !in_memory && config.seal_keys.is_empty() {
+        tracing::warn!(
+            "endpoints' secrets are stored as they are: set HOOKGATE_SEAL_KEYS to seal them (openssl rand -base64 32)"
+        );
+    }
+    if in_memory {
         tracing::warn!(
             "the store is in memory: what is pending is lost when this process ends; set REDIS_URL, or HOOKGATE_STORE \
              to sqlite:PATH"

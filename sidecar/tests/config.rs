@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use base64::Engine as _;
 use hookgate_sidecar::config::{ConfigError, Host, KEYS, Loaded, StoreChoice, Surroundings, load};
 use hookgate_sidecar::delivery::egress::OwnListeners;
 use hookgate_sidecar::model::{Auth, Secret};
+use hookgate_sidecar::seal::SealKey;
 
 /// A secret in the wrong place: no refusal may show it.
 const CANARY: &str = "canary-5f2e";
@@ -141,6 +143,7 @@ fn a_bad_variable_is_named_and_its_value_not_shown() {
         "HOOKGATE_CONFIG",
         "HOOKGATE_API_KEY",
         "HOOKGATE_API_KEY_FILE",
+        "HOOKGATE_SEAL_KEYS_FILE",
         "HOOKGATE_POLICY",
         "HOOKGATE_LOG",
         "REDIS_SENTINEL_PASSWORD",
@@ -389,6 +392,45 @@ fn a_bad_declared_endpoint_is_named_with_its_field() {
     }
     let refusal = with_billing(&BILLING.repeat(2)).refusal();
     assert!(refusal.starts_with("endpoints[1].id: another endpoint has it"), "{refusal}");
+}
+
+#[test]
+fn seal_keys_come_from_the_environment_or_a_file_and_are_never_shown() {
+    let key = |byte: u8| base64::engine::general_purpose::STANDARD.encode([byte; 32]);
+    let id = |byte: u8| SealKey::new(&[byte; 32]).unwrap().id().to_owned();
+    let table = [
+        ("one", key(1), Some(vec![id(1)])),
+        ("the first seals", format!("{}, {}", key(2), key(1)), Some(vec![id(2), id(1)])),
+        ("eight", vec![key(1); 8].join(","), Some(vec![id(1); 8])),
+        ("nine", vec![key(1); 9].join(","), None),
+        ("an empty one", format!("{},", key(1)), None),
+        ("a short one", key(1).replace("AQEB", ""), None),
+        ("no base64", CANARY.to_owned(), None),
+    ];
+    for (promise, text, expected) in table {
+        let mut variable = file("");
+        variable.variables.insert("HOOKGATE_SEAL_KEYS", text.clone());
+        let mut in_file = file("seal_keys_file = 'seal-keys'");
+        in_file.files.insert("etc/seal-keys", format!("{text}\n"));
+        for machine in [variable, in_file] {
+            let Some(ids) = &expected else {
+                let refusal = machine.refusal();
+                assert!(
+                    refusal.contains("base64 of 32 bytes") && !refusal.contains(CANARY),
+                    "{promise}: {refusal}"
+                );
+                continue;
+            };
+            let config = machine.load().unwrap().config;
+            assert_eq!(
+                &config.seal_keys.iter().map(|key| key.id().to_owned()).collect::<Vec<_>>(),
+                ids,
+                "{promise}"
+            );
+            assert!(!format!("{config:?}").contains(&key(1)), "{promise}");
+        }
+    }
+    assert!(file("").load().unwrap().config.seal_keys.is_empty());
 }
 
 #[test]

@@ -73,6 +73,7 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::DATA_LISTEN, &mut config.data_listen)?;
     around.set(&key::ADMIN_LISTEN, &mut config.admin_listen)?;
     around.set_some(&key::API_KEY_FILE, &mut config.api_key_file)?;
+    around.set_some(&key::SEAL_KEYS_FILE, &mut config.seal_keys_file)?;
     around.set(&key::STORE, &mut config.store)?;
     apply_redis(config, around)?;
     around.set_some(&key::WORKERS, &mut config.workers)?;

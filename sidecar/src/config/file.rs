@@ -9,8 +9,9 @@ pub(super) fn read(path: &Path, around: &Surroundings<'_>) -> Result<Config, Con
     let text = around.text(path, "--config or HOOKGATE_CONFIG")?;
     let mut config = parse(&text, path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
+    let secrets = [&mut config.api_key_file, &mut config.seal_keys_file, &mut config.policy];
     let certificates = [&mut config.redis_ca_file, &mut config.redis_cert_file, &mut config.redis_key_file];
-    for inner in [&mut config.api_key_file, &mut config.policy].into_iter().chain(certificates).flatten() {
+    for inner in secrets.into_iter().chain(certificates).flatten() {
         *inner = folder.join(&*inner);
     }
     config.store = config.store.beneath(folder);

@@ -31,6 +31,9 @@ keys! {
     API_KEY = "", "HOOKGATE_API_KEY", "1–256 visible ASCII characters without spaces",
         "The API key; without one the API answers on loopback only";
     API_KEY_FILE = "api_key_file", "HOOKGATE_API_KEY_FILE", "a path", "A file that holds the API key, alone";
+    SEAL_KEYS = "", "HOOKGATE_SEAL_KEYS", "1–8 keys, each the base64 of 32 bytes, with commas between",
+        "Keys that endpoints' secrets are sealed with at rest; the first seals, all open [stored as they are]";
+    SEAL_KEYS_FILE = "seal_keys_file", "HOOKGATE_SEAL_KEYS_FILE", "a path", "A file that holds the seal keys, alone";
     REDIS_URL = "", "REDIS_URL",
         "redis://…, redis+unix://…, redis+sentinel://HOST,…/NAME or redis+cluster://HOST,… (rediss… for TLS)",
         "Keep everything in this Redis, Sentinel's primary or cluster";

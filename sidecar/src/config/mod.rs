@@ -24,6 +24,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::delivery::egress::{AllowList, EgressProxy, EgressSettings, OwnListeners, ProxyUrl};
+use crate::seal::SealKey;
 use crate::store::redis::RedisSettings;
 use crate::telemetry::logs;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// A file that holds the API key, alone. `HOOKGATE_API_KEY_FILE`. The key itself: `HOOKGATE_API_KEY` only.
     pub api_key_file: Option<PathBuf>,
+    /// A file that holds the seal keys, alone. `HOOKGATE_SEAL_KEYS_FILE`. The keys themselves: `HOOKGATE_SEAL_KEYS` only.
+    pub seal_keys_file: Option<PathBuf>,
     /// `memory` or `sqlite:PATH`. `HOOKGATE_STORE`, default `memory`. `REDIS_URL` wins over both.
     pub store: StoreChoice,
     /// Who may vouch for Redis over TLS, PEM. `REDIS_CA_FILE`, default the system's authorities.
@@ -143,6 +146,9 @@ pub struct Config {
     /// The API key, when there is one.
     #[serde(skip)]
     pub api_key: Option<ApiKey>,
+    /// What endpoints' secrets are sealed with at rest, newest first; none to keep them as they are.
+    #[serde(skip)]
+    pub seal_keys: Vec<SealKey>,
     /// How long a signed message that was accepted could be sent again and still be fresh; follows from the policy.
     #[serde(skip)]
     pub replay_window: Duration,
@@ -158,6 +164,7 @@ impl Default for Config {
             data_listen: SocketAddr::new(loopback, 8700),
             admin_listen: SocketAddr::new(loopback, 8701),
             api_key_file: None,
+            seal_keys_file: None,
             store: StoreChoice::Memory,
             redis_ca_file: None,
             redis_cert_file: None,
@@ -199,6 +206,7 @@ impl Default for Config {
             endpoints: Vec::new(),
             redis: None,
             api_key: None,
+            seal_keys: Vec::new(),
             replay_window: crate::store::StoreSettings::default().replay_window,
             host: Host::Server,
         }
@@ -228,6 +236,7 @@ pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, Co
     config.host = Host::detect(|name| around.variable(name).is_some());
     config.redis = store::redis(&config, around)?;
     config.api_key = secret::api_key(config.api_key_file.as_deref(), around)?;
+    config.seal_keys = secret::seal_keys(config.seal_keys_file.as_deref(), around)?;
     config.check()?;
     let policy = policy::read(&config, around)?;
     config.replay_window = policy::replay_window(&policy);

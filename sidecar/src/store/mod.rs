@@ -356,6 +356,13 @@ pub trait Store: Debug + Send + Sync {
     /// (`EndpointDeleted`). `Ok(false)`: not there.
     async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError>;
 
+    /// Writes every endpoint again that is not kept as it would be kept now: sealed with the first key of the store's
+    /// [`Seal`](crate::seal::Seal). Answers how many. Changes nothing else, and never undoes what somebody changes at
+    /// the same moment. Idempotent; safe on every replica at once. A store that keeps nothing has nothing to do.
+    async fn reseal(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     /// One event.
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError>;
 

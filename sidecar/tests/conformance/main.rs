@@ -18,6 +18,7 @@ mod ledger;
 mod redis_server;
 mod registry;
 mod replaying;
+mod sealing;
 mod settling;
 mod subject;
 mod taking;
@@ -144,6 +145,11 @@ macro_rules! durability {
                 a_lease_from_before_is_lost_and_its_delivery_due
                 a_known_key_is_known_after_opening_again
                 a_disabled_endpoint_is_disabled_after_opening_again
+            );
+            conformance!(@ $subject, sealing:
+                secrets_are_kept_sealed_and_attempts_have_them
+                a_new_first_key_seals_everything_again
+                a_key_that_is_missing_is_named_and_may_come_back
             );
             conformance!(@ $subject, history:
                 any_history_survives_opening_again

@@ -11,4 +11,5 @@ mod listeners;
 mod logs;
 mod problems;
 mod replays;
+mod sealing;
 mod sources;

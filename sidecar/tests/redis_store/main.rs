@@ -12,6 +12,7 @@ mod fixture;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod replicas;
+mod sealing;
 mod sentinel;
 mod shards;
 mod tls;

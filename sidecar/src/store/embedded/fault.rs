@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::seal::SealError;
 use crate::store::{BadCursor, StoreError, StoreFault};
 
 /// Why a verb was not done. Cheap to clone: one failed commit is the answer to many.
@@ -36,6 +37,9 @@ pub(super) enum Trouble {
         /// What is wrong with it; never the value.
         why: String,
     },
+    /// An endpoint cannot be read or written.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The file cannot be used.
     #[error("{path}: {why}")]
     Unusable {
@@ -65,7 +69,8 @@ impl Trouble {
             Self::PendingFull { .. } | Self::MemoryFull { .. } => StoreFault::Full,
             Self::Unusable { fault, .. } => *fault,
             Self::BadCursor(_) => StoreFault::BadCursor,
-            Self::Unreadable { .. } | Self::NoThread(_) | Self::Gone => StoreFault::Broken,
+            Self::Seal(error) if error.may_pass() => StoreFault::Unavailable,
+            Self::Seal(_) | Self::Unreadable { .. } | Self::NoThread(_) | Self::Gone => StoreFault::Broken,
         }
     }
 

@@ -177,6 +177,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Attempt, Endpoint, Event, EventId, Next, Outcome, Signal, Tenant};
+    use crate::seal::Seal;
     use crate::store::embedded::Location;
     use crate::store::embedded::owner::Seeds;
     use crate::store::{Put, Report, StoreFault, StoreSettings};
@@ -185,7 +186,8 @@ mod tests {
     fn owner() -> Owner {
         let seeds = Seeds { ids: 1, tokens: 1 };
         let wake = Arc::new(Notify::new());
-        let mut owner = Owner::open(Location::Memory, StoreSettings::default(), seeds, wake).unwrap();
+        let mut owner =
+            Owner::open(Location::Memory, StoreSettings::default(), Seal::default(), seeds, wake).unwrap();
         let endpoint: Endpoint = serde_json::from_value(serde_json::json!({
             "id": "a", "tenant": "default", "url": "https://a.example", "event_types": ["*"], "secrets": [],
             "headers": {}, "max_in_flight": 10, "rate_limit": null, "timeout_ms": 1000, "retry": {},

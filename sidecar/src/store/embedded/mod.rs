@@ -22,6 +22,7 @@ mod owner;
 mod read;
 mod registry;
 mod replay;
+mod reseal;
 mod rows;
 mod schedule;
 mod schema;
@@ -50,6 +51,7 @@ use crate::clock::Millis;
 use crate::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Replay, ReplayId, Tenant,
 };
+use crate::seal::Seal;
 
 /// Most rounds of forgetting that one [`Store::maintain`] does; others get their turn between two rounds.
 const ROUNDS: usize = 64;
@@ -77,11 +79,19 @@ impl Embedded {
     /// `Unavailable`: another process has the file, or the file cannot be opened. `Broken`: it is damaged, another
     /// program's, or of a newer version.
     pub fn open(location: Location, settings: StoreSettings) -> Result<Self, StoreError> {
+        Self::open_sealed(location, settings, Seal::default())
+    }
+
+    /// [`Self::open`] where endpoints are kept sealed.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; and `Unavailable` when an endpoint is sealed with a key that `seal` has not.
+    pub fn open_sealed(location: Location, settings: StoreSettings, seal: Seal) -> Result<Self, StoreError> {
         let wake = Arc::new(Notify::new());
         let mut rng: StdRng = rand::make_rng();
         let seeds = Seeds { ids: rng.random(), tokens: rng.random() };
         let in_memory = location == Location::Memory;
-        let owner = Owner::open(location, settings, seeds, Arc::clone(&wake))
+        let owner = Owner::open(location, settings, seal, seeds, Arc::clone(&wake))
             .map_err(|trouble| trouble.during("open"))?;
         let home = if in_memory { Ok(Home::here(owner)) } else { Home::on_thread(owner) };
         Ok(Self { home: home.map_err(|trouble| trouble.during("open"))?, wake })
@@ -189,6 +199,10 @@ impl Store for Embedded {
             more = self.call("delete_endpoint", move |owner| owner.bury_more(slot, now)).await?;
         }
         Ok(true)
+    }
+
+    async fn reseal(&self) -> Result<u64, StoreError> {
+        self.call("reseal", Owner::reseal).await
     }
 
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {

@@ -18,6 +18,7 @@ use super::transaction::whole;
 use super::trim::used_bytes;
 use super::{Location, schema};
 use crate::clock::Millis;
+use crate::seal::Seal;
 use crate::store::{News, StoreSettings};
 
 /// Most commands that share one transaction.
@@ -49,6 +50,7 @@ pub(super) struct Owner {
     pub(super) connection: Connection,
     pub(super) schedule: Schedule,
     pub(super) registry: Registry,
+    pub(super) seal: Seal,
     pub(super) mint: Mint,
     pub(super) settings: StoreSettings,
     pub(super) sums: Sums,
@@ -66,13 +68,15 @@ impl Owner {
     pub(super) fn open(
         location: Location,
         settings: StoreSettings,
+        seal: Seal,
         seeds: Seeds,
         wake: Arc<Notify>,
     ) -> Result<Self, Trouble> {
         let memory_bytes = (location == Location::Memory).then_some(settings.memory_bytes);
         let connection = schema::open(location)?;
         let mut owner = Self {
-            registry: Registry::load(&connection)?,
+            registry: Registry::load(&connection, &seal)?,
+            seal,
             schedule: Schedule::new(&settings, seeds.tokens),
             mint: Mint::new(seeds.ids),
             sums: Sums::load(&connection)?,

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use super::fault::Trouble;
 use super::schedule::Slot;
 use crate::model::{Endpoint, EndpointId, Event, Sight, Tenant, matching};
+use crate::seal::Seal;
 use crate::store::{Listed, Page, Put};
 
 /// One live endpoint.
@@ -28,17 +29,13 @@ pub(super) struct Registry {
 
 impl Registry {
     /// What the file has.
-    pub(super) fn load(connection: &Connection) -> Result<Self, Trouble> {
+    pub(super) fn load(connection: &Connection, seal: &Seal) -> Result<Self, Trouble> {
         let mut registry = Self::default();
         let mut statement = connection.prepare("SELECT slot, body FROM endpoints WHERE body IS NOT NULL")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let body = row.get_ref("body")?.as_str().map_err(rusqlite::Error::from)?;
-            // Line and column, but never the text: it holds secrets.
-            let why =
-                |error: serde_json::Error| format!("{:?} at column {}", error.classify(), error.column());
-            let endpoint = serde_json::from_str(body)
-                .map_err(|error| Trouble::Unreadable { what: "endpoints.body", why: why(error) })?;
+            let endpoint = seal.read(body.as_bytes())?;
             registry.insert(Slot(row.get("slot")?), Arc::new(endpoint));
         }
         Ok(registry)
@@ -111,9 +108,8 @@ impl Registry {
 }
 
 /// Writes an endpoint; answers its slot. One of the same name and tenant that was deleted is revived.
-pub(super) fn write(connection: &Connection, endpoint: &Endpoint) -> Result<Slot, Trouble> {
-    let body = serde_json::to_string(endpoint)
-        .map_err(|error| Trouble::Unreadable { what: "endpoint", why: error.to_string() })?;
+pub(super) fn write(connection: &Connection, endpoint: &Endpoint, seal: &Seal) -> Result<Slot, Trouble> {
+    let body = seal.write(endpoint)?;
     let slot = connection
         .prepare_cached(
             "INSERT INTO endpoints (id, tenant, body) VALUES (?1, ?2, ?3) \

@@ -31,7 +31,7 @@ impl Owner {
         // Only for placing what waits; a take looks again by its own clock.
         let now = endpoint.updated_at;
         let slot = self.change(now, |owner| {
-            let slot = registry::write(&owner.connection, endpoint)?;
+            let slot = registry::write(&owner.connection, endpoint, &owner.seal)?;
             // A name that comes back while its former bearer is being buried: that one's deliveries are dead first.
             let most = if owner.burying.contains(&slot) { u32::MAX } else { 0 };
             Ok((slot, owner.bury(slot, now, most)?.0))

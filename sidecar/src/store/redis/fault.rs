@@ -5,6 +5,7 @@ use std::error::Error;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::super::{BadCursor, StoreError, StoreFault};
+use crate::seal::SealError;
 
 /// Names the verb that failed, and judges.
 pub(super) fn failed(operation: &'static str) -> impl Fn(RedisError) -> StoreError {
@@ -16,6 +17,14 @@ pub(super) fn broken<E: Into<Box<dyn Error + Send + Sync>>>(
     operation: &'static str,
 ) -> impl Fn(E) -> StoreError {
     move |what| StoreError { operation, fault: StoreFault::Broken, source: Some(what.into()) }
+}
+
+/// An endpoint that cannot be read or written: for want of a key, which may come, or for good.
+pub(super) fn unsealed(operation: &'static str) -> impl Fn(SealError) -> StoreError {
+    move |error| {
+        let fault = if error.may_pass() { StoreFault::Unavailable } else { StoreFault::Broken };
+        StoreError { operation, fault, source: Some(Box::new(error)) }
+    }
 }
 
 /// No room, by our own limit.

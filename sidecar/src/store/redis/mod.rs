@@ -35,6 +35,7 @@ mod purge;
 mod record;
 mod registry;
 mod replay;
+mod reseal;
 mod scripts;
 mod settings;
 mod settle;
@@ -70,6 +71,7 @@ use crate::clock::Millis;
 use crate::model::{
     Attempt, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Replay, ReplayId, Tenant,
 };
+use crate::seal::Seal;
 
 /// Longest wait for the first look at Redis, which reads all endpoints.
 const OPEN: Duration = Duration::from_secs(5);
@@ -89,7 +91,20 @@ impl RedisStore {
     /// # Errors
     /// `Broken` when the URL or a certificate is none.
     pub fn connect(redis: &RedisSettings, settings: StoreSettings) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new(redis, settings)?);
+        Self::connect_sealed(redis, settings, Seal::default())
+    }
+
+    /// [`Self::connect`] where endpoints are kept sealed. What is sealed with a key that `seal` has not is
+    /// `Unavailable`, and deliveries to its endpoint wait for a process that has it.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_sealed(
+        redis: &RedisSettings,
+        settings: StoreSettings,
+        seal: Seal,
+    ) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared::new(redis, settings, seal)?);
         let stop = CancellationToken::new();
         TaskTracker::new().spawn(listener::listen(Arc::clone(&shared), stop.clone()));
         TaskTracker::new().spawn(owners::beat(Arc::clone(&shared), stop.clone()));
@@ -103,6 +118,7 @@ struct Shared {
     link: Link,
     keys: Keys,
     settings: StoreSettings,
+    seal: Seal,
     horizons: Horizons,
     registry: Registry,
     losses: Losses,
@@ -117,7 +133,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(redis: &RedisSettings, settings: StoreSettings) -> Result<Self, StoreError> {
+    fn new(redis: &RedisSettings, settings: StoreSettings, seal: Seal) -> Result<Self, StoreError> {
         let mut entropy = StdRng::try_from_rng(&mut SysRng).map_err(broken("connect"))?;
         let origin = format!("{:016x}", entropy.random::<u64>());
         let keys = Keys::new(&redis.namespace);
@@ -125,6 +141,7 @@ impl Shared {
             link: Link::new(redis, &keys).map_err(broken("connect"))?,
             keys,
             settings,
+            seal,
             horizons: Horizons::new(),
             registry: Registry::default(),
             losses: Losses::default(),
@@ -218,6 +235,10 @@ impl Store for RedisStore {
 
     async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError> {
         self.shared.delete_endpoint(id, now).await
+    }
+
+    async fn reseal(&self) -> Result<u64, StoreError> {
+        self.shared.reseal().await
     }
 
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {

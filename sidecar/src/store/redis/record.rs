@@ -1,21 +1,27 @@
 //! How events, deliveries and settings look inside Redis, and back.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::horizon::Horizon;
 use crate::clock::Millis;
-use crate::model::{
-    DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, EventType, Status, Tenant,
-};
+use crate::model::{DeadReason, Delivery, DeliveryId, EndpointId, Event, EventId, EventType, Status, Tenant};
+use crate::seal::SealError;
 
 /// Something in Redis that cannot be read. Says what it should have been, never what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} in Redis is damaged")]
 pub(super) struct Damaged {
     pub(super) what: &'static str,
+}
+
+/// Why a lease cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    #[error(transparent)]
+    Endpoint(#[from] SealError),
 }
 
 /// All of an event but its id and payload, as JSON.
@@ -161,10 +167,6 @@ pub(super) const fn dead(reason: DeadReason) -> &'static str {
         DeadReason::EndpointDeleted => "dead:endpoint_deleted",
         DeadReason::Expired => "dead:expired",
     }
-}
-
-pub(super) fn read_endpoint(json: &[u8]) -> Result<Arc<Endpoint>, Damaged> {
-    serde_json::from_slice(json).ok().map(Arc::new).ok_or(Damaged { what: "an endpoint" })
 }
 
 /// A horizon as the scripts answer it: `-1` is never.

@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::cmd;
 
-use super::fault::{bad_cursor, broken, failed};
+use super::fault::{bad_cursor, failed, unsealed};
 use super::keys::Shard;
 use super::link::{Again, Commands};
-use super::record::read_endpoint;
 use super::{Millis, Shared, StoreError, scripts};
 use crate::model::{BreakerRules, Endpoint, EndpointId, Tenant};
 use crate::store::{Listed, Page, Put, StoreFault};
@@ -160,10 +159,11 @@ impl Shared {
         let mut fields: BTreeMap<String, Vec<u8>> =
             self.link.ask(shard, all).await.map_err(failed(operation))?;
         let version = fields.remove(VERSION).unwrap_or_default();
-        let endpoints: Result<Vec<_>, _> = fields.values().map(|json| read_endpoint(json)).collect();
+        let endpoints: Result<Vec<_>, _> =
+            fields.values().map(|json| self.seal.read(json).map(Arc::new)).collect();
         Ok(TenantView {
             version: String::from_utf8_lossy(&version).into_owned(),
-            endpoints: endpoints.map_err(broken(operation))?,
+            endpoints: endpoints.map_err(unsealed(operation))?,
         })
     }
 
@@ -174,7 +174,7 @@ impl Shared {
         put: Put,
     ) -> Result<bool, StoreError> {
         let shard = Shard::of(&endpoint.tenant);
-        let json = serde_json::to_vec(endpoint).map_err(broken(operation))?;
+        let json = self.seal.write(endpoint).map_err(unsealed(operation))?;
         let gap_us = endpoint.rate_limit.map_or(0, |rate| 1_000_000 / u32::from(rate.get()));
         let mode = match put {
             Put::Create => "create",
@@ -233,9 +233,9 @@ impl Shared {
         let found: Vec<Option<Vec<u8>>> = self.link.query(everywhere).await.map_err(failed(operation))?;
         let found = Shard::all().zip(found).find_map(|(shard, json)| Some((shard, json?)));
         found
-            .map(|(shard, json)| read_endpoint(&json).map(|endpoint| (shard, endpoint)))
+            .map(|(shard, json)| self.seal.read(&json).map(|endpoint| (shard, Arc::new(endpoint))))
             .transpose()
-            .map_err(broken(operation))
+            .map_err(unsealed(operation))
     }
 
     pub(super) async fn delete_endpoint(&self, id: &EndpointId, now: Millis) -> Result<bool, StoreError> {

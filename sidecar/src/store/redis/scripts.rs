@@ -25,6 +25,7 @@ scripts! {
     PUT: NEEDS_ROOM, "lua/vitals.lua", "lua/put.lua";
     REPLAY: NEEDS_ROOM, "lua/replay.lua";
     ROOM: NEEDS_ROOM, "lua/room.lua";
+    RESEAL: NEEDS_ROOM, "lua/reseal.lua";
     LAYOUT: MAKES_ROOM, "lua/layout.lua";
     BEAT: MAKES_ROOM, "lua/beat.lua";
     EVICT: MAKES_ROOM, "lua/evict.lua";

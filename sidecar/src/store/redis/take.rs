@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 use super::fault::{broken, failed};
 use super::horizon::Look;
 use super::link::Again;
-use super::record::{Damaged, Head, read_endpoint, read_horizon};
+use super::record::{Damaged, Head, Unreadable, read_horizon};
 use super::{Millis, Shared, StoreError, scripts};
 use crate::model::{Endpoint, Event};
+use crate::seal::{Seal, SealError};
 use crate::store::{Ask, Lease, Taken};
 
 const OPERATION: &str = "take";
@@ -26,12 +27,12 @@ pub(super) struct EndpointCache {
 }
 
 impl EndpointCache {
-    fn read(&self, json: Vec<u8>) -> Result<Arc<Endpoint>, Damaged> {
+    fn read(&self, json: Vec<u8>, seal: &Seal) -> Result<Arc<Endpoint>, SealError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(endpoint) = known.get(&json) {
             return Ok(Arc::clone(endpoint));
         }
-        let endpoint = read_endpoint(&json)?;
+        let endpoint = Arc::new(seal.read(&json)?);
         if known.len() >= REMEMBERED {
             known.clear();
         }
@@ -93,7 +94,8 @@ impl Shared {
         self.horizons.end(look, read_horizon(&horizon).map_err(broken(OPERATION))?);
         self.pending.set(look.shard, pending);
 
-        let endpoints: Vec<_> = endpoints.into_iter().map(|json| self.endpoints.read(json)).collect();
+        let endpoints: Vec<_> =
+            endpoints.into_iter().map(|json| self.endpoints.read(json, &self.seal)).collect();
         let events: Vec<_> = events.into_iter().map(read_event).collect();
         let read = |row| read_lease(row, &endpoints, &events, token);
         let leases = rows.into_iter().filter_map(|row| {
@@ -116,10 +118,10 @@ fn read_event((id, head, payload): (String, Vec<u8>, Vec<u8>)) -> Result<Arc<Eve
 
 fn read_lease(
     (delivery, endpoint, event, attempt, step, ends_at): LeaseRow,
-    endpoints: &[Result<Arc<Endpoint>, Damaged>],
+    endpoints: &[Result<Arc<Endpoint>, SealError>],
     events: &[Result<Arc<Event>, Damaged>],
     token: u64,
-) -> Result<Lease, Damaged> {
+) -> Result<Lease, Unreadable> {
     let missing = Damaged { what: "a lease" };
     Ok(Lease {
         delivery: delivery.parse().ok().ok_or(missing)?,
