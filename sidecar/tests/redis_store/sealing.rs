@@ -8,6 +8,7 @@ use hookgate_sidecar::seal::{Seal, SealKey};
 use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
 use hookgate_sidecar::store::{Store, StoreSettings};
 
+use crate::assert_delivers;
 use crate::fixture::*;
 use crate::redis_server::RedisServer;
 
@@ -57,4 +58,16 @@ async fn what_is_sealed_with_a_foreign_key_waits_for_a_process_that_has_it() {
     let taken = leases(&*new, later, 10).await;
     let lease = taken.iter().find(|lease| lease.delivery == waiting).expect("it is due again");
     assert_eq!(lease.attempt, 1, "nothing was counted");
+}
+
+#[tokio::test]
+async fn what_is_written_again_after_a_loss_is_sealed_too() {
+    let server = RedisServer::start().await;
+    let store = sealed(&server, &[1]);
+    put(&*store, &endpoint("a")).await;
+    server.command(redis::cmd("FLUSHALL")).await.unwrap();
+    assert_delivers(&*store, 1, "the endpoint is there again").await;
+    let kept = server.command(redis::cmd("HGET").arg("hg:{13}:ep:a").arg("json").to_owned()).await.unwrap();
+    let kept: String = redis::from_redis_value(kept).unwrap();
+    assert!(kept.contains(r#""sealed":"#) && !kept.contains("whsec_"), "{kept}");
 }
