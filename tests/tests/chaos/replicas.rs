@@ -67,7 +67,7 @@ async fn reclaims(sidecar: &Sidecar, before: u64) {
 /// Waits until both have said that they live. What a process leases before that goes back only when its leases end.
 async fn are_known(redis: &Redis) {
     wait_until("two processes that live", BOUND, || async {
-        let owners = redis.command(&["ZCARD", "{hg:layout}:owners"]).await;
+        let owners = redis.command(&["ZCARD", "hg:{hg:layout}:owners"]).await;
         if owners == "2" { Ok(()) } else { Err(owners) }
     })
     .await;

@@ -101,7 +101,7 @@ impl Keys {
 
     /// The processes that hold leases, by when they were last heard of. In the layout's slot.
     pub(super) fn owners(&self) -> String {
-        format!("{{{}}}:owners", self.layout())
+        format!("{}:{{{}}}:owners", self.namespace, self.layout())
     }
 
     /// The hash that says how a place's data is laid out, and which data it is.

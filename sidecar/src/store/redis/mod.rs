@@ -171,7 +171,8 @@ impl Shared {
         let open = || async {
             self.check_layout(operation).await?;
             self.learn_endpoints(operation).await?;
-            self.count_pending(operation).await
+            self.count_pending(operation).await?;
+            self.introduce(operation).await.map(drop)
         };
         match timeout(OPEN, self.opened.get_or_try_init(open)).await {
             Ok(opened) => opened.copied(),

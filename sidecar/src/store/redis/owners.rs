@@ -88,14 +88,22 @@ pub(super) async fn beat(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 impl Shared {
-    /// Answers how many processes there are, this one with them, and the silent ones with their last beat.
     async fn beat(&self) -> Result<(u64, Vec<(String, u64)>), StoreError> {
         const OPERATION: &str = "beat";
         self.open(OPERATION).await?;
+        self.introduce(OPERATION).await
+    }
+
+    /// Says that this process lives, for the first time before it leases anything: else nobody would miss it. Answers
+    /// how many processes there are, this one with them, and the silent ones with their last beat.
+    pub(super) async fn introduce(
+        &self,
+        operation: &'static str,
+    ) -> Result<(u64, Vec<(String, u64)>), StoreError> {
         let mut call = scripts::BEAT.prepare_invoke();
         call.key(self.keys.owners()).arg(&self.origin).arg(SILENT.as_millis().to_string());
         call.arg(self.keys.channel());
-        self.link.run(Place::Layout, &call, Again::Safe).await.map_err(failed(OPERATION))
+        self.link.run(Place::Layout, &call, Again::Safe).await.map_err(failed(operation))
     }
 
     /// Takes everything back from those who are gone; answers how many leases.
