@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,7 @@ use crate::http::admin::{self, AdminState};
 use crate::http::data::{self, BodyLimits, DataState, Door, EventRules};
 use crate::http::listener::{self, ListenerSettings};
 use crate::operations::replays::Replays;
+use crate::operations::standing::{Keeper, Turns};
 use crate::pressure::Pressure;
 use crate::registry::{self, Synced};
 use crate::seal::Seal;
@@ -123,7 +124,8 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     let base = Base::new(&config, &[data.address, admin.address])?;
     let in_step = CancellationToken::new();
     let pressure = Pressure::new(base.metrics.clone());
-    let pool = base.pool(&config)?.under(pressure.clone());
+    let (turns, keeper) = base.keeper(&config);
+    let pool = base.pool(&config)?.under(pressure.clone()).seen_by(Arc::new(turns));
     let (shared, door) = (base.shared(&config), Arc::new(Door::new(policy)));
     let state = DataState { shared, door, limits: limits(&config), pressure, rules: rules(&config) };
     let data_router = data::router(state);
@@ -135,6 +137,7 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     tasks.spawn(listener::serve(admin.listener, admin_router, settings, stop.clone()));
     tasks.spawn(keep_in_step(base.clone(), declared, in_step, stop.clone()));
     tasks.spawn(pool.run(stop.clone()));
+    tasks.spawn(keeper.run());
     tasks.spawn(base.replays().run(stop.clone()));
     tasks.close();
     let drain = Duration::from_millis(config.drain_ms.get().into());
@@ -177,6 +180,8 @@ struct Base {
     metrics: Metrics,
     /// Notified when there is a new replay.
     replay_wake: Arc<Notify>,
+    /// Held while an endpoint is read, changed and written back.
+    changing: Arc<Mutex<()>>,
 }
 
 impl Base {
@@ -192,6 +197,7 @@ impl Base {
             egress,
             metrics: Metrics::new(),
             replay_wake: Arc::default(),
+            changing: Arc::default(),
         })
     }
 
@@ -212,7 +218,7 @@ impl Base {
             metrics: config.enable_metrics.then(|| self.metrics.clone()),
             store_kind: self.kind,
             in_step,
-            changing: Arc::default(),
+            changing: Arc::clone(&self.changing),
             replay_wake: Arc::clone(&self.replay_wake),
         }
     }
@@ -221,6 +227,13 @@ impl Base {
         let name = format!("{:032x}", entropy::system());
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         Replays::new(store, clock, name, Arc::clone(&self.replay_wake))
+    }
+
+    fn keeper(&self, config: &Config) -> (Turns, Keeper) {
+        let patience = Duration::from_secs(config.auto_disable_after_s.into());
+        let patience = Some(patience).filter(|patience| !patience.is_zero());
+        let [seed, _] = halves(entropy::system());
+        Keeper::new(Arc::clone(&self.store), Arc::clone(&self.changing), patience, seed)
     }
 
     fn pool(&self, config: &Config) -> Result<Pool, ServeError> {

@@ -109,6 +109,9 @@ keys! {
         "Most retries among an endpoint's attempts while first attempts wait, percent [50]";
     LONGEST_HOLD_S = "longest_hold_s", "HOOKGATE_LONGEST_HOLD_S", "a whole number, 1–4294967295",
         "How long Retry-After is obeyed at most, seconds [3600]";
+    AUTO_DISABLE_AFTER_S = "auto_disable_after_s", "HOOKGATE_AUTO_DISABLE_AFTER_S",
+        "a whole number, 0–4294967295",
+        "How long an endpoint may do nothing but fail until it is disabled, seconds; 0 for ever [432000]";
     LOG = "log", "HOOKGATE_LOG", "a level or a filter, `info` or `warn,hookgate_sidecar=debug`",
         "Log level or filter [info]";
     ENABLE_METRICS = "enable_metrics", "ENABLE_METRICS", "`true` or `false`", "Whether /metrics answers [true]";

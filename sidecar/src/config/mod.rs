@@ -134,6 +134,9 @@ pub struct Config {
     /// The longest time for which an endpoint is left alone because it asks for it (`Retry-After`), seconds.
     /// `HOOKGATE_LONGEST_HOLD_S`, default 3600.
     pub longest_hold_s: NonZeroU32,
+    /// How long an endpoint may do nothing but fail before it is disabled, seconds; 0 for ever.
+    /// `HOOKGATE_AUTO_DISABLE_AFTER_S`, default 432 000 (5 d).
+    pub auto_disable_after_s: u32,
     /// Log level or filter: `info`, `warn,hookgate_sidecar=debug`. `HOOKGATE_LOG`, default `info`.
     pub log: String,
     /// Whether `/metrics` answers. `ENABLE_METRICS`, default true.
@@ -201,6 +204,7 @@ impl Default for Config {
             breaker_max_open_ms: at_least_one(600_000),
             retry_percent: 50,
             longest_hold_s: at_least_one(3_600),
+            auto_disable_after_s: 432_000,
             log: "info".to_owned(),
             enable_metrics: true,
             endpoints: Vec::new(),

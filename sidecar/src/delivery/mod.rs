@@ -13,5 +13,8 @@ mod credentials;
 pub mod egress;
 mod pool;
 pub mod retry;
+mod witness;
 
+pub(crate) use pool::Patience;
 pub use pool::{Drained, Pool, PoolSettings};
+pub use witness::Witness;

@@ -1,3 +1,4 @@
-//! What the engine does by itself beside delivering: working at replays.
+//! What the engine does by itself beside delivering: working at replays, keeping how endpoints stand.
 
 pub mod replays;
+pub mod standing;

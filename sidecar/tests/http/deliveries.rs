@@ -90,8 +90,8 @@ async fn metrics_can_be_switched_off() {
 
 #[tokio::test]
 async fn dead_letters_are_found_inspected_and_purged() {
-    let (sidecar, subscriber) = (Sidecar::start().await, Subscriber::start(&[410, 500]).await);
-    let retry = json!({"max_attempts": 1});
+    let (sidecar, subscriber) = (Sidecar::start().await, Subscriber::start(&[400, 500]).await);
+    let retry = json!({"max_attempts": 1, "non_retryable": [400]});
     let endpoint = sidecar.endpoint(&json!({"url": subscriber.url, "retry": retry})).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -111,7 +111,7 @@ async fn dead_letters_are_found_inspected_and_purged() {
     };
     let table = [
         ("", vec![&ids[0], &ids[1], &ids[2]]),
-        ("dead_reason=gone", vec![&ids[0]]),
+        ("dead_reason=refused", vec![&ids[0]]),
         ("dead_reason=exhausted&event_type=order.*", vec![&ids[1], &ids[2]]),
         ("event_type=user.*", vec![]),
         ("created_since=2020-01-01T00:00:00Z&updated_until=2200-01-01T00:00:00Z", ids.iter().collect()),
@@ -123,7 +123,7 @@ async fn dead_letters_are_found_inspected_and_purged() {
     }
     let one = format!("/v1/dead-letters/{}", ids[0]);
     let shown = sidecar.admin(Method::GET, &one).send().await;
-    assert_eq!((shown.status, &shown.json["attempts"][0]["status"]), (200, &json!(410)), "{shown:?}");
+    assert_eq!((shown.status, &shown.json["attempts"][0]["status"]), (200, &json!(400)), "{shown:?}");
     let everything = sidecar.admin(Method::DELETE, "/v1/dead-letters").send().await;
     everything.problem(422, "invalid_field");
     assert_eq!(sidecar.admin(Method::DELETE, &one).send().await.status, 204);

@@ -1,10 +1,8 @@
 //! A replay is worked at by one process at a time, in small steps, and by another one when that one died.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hookgate_sidecar::clock::{Clock, Millis};
 use hookgate_sidecar::model::{DeadReason, Next, Replay, ReplayId, ReplayOf, ReplayState, Tenant, Wanted};
 use hookgate_sidecar::operations::replays::Replays;
 use hookgate_sidecar::store::embedded::{Embedded, Location};
@@ -14,22 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::*;
-
-/// A clock that a test sets.
-#[derive(Debug)]
-struct Hand(AtomicU64);
-
-impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
-    }
-}
-
-impl Hand {
-    fn at(moment: Millis) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(moment.0)))
-    }
-}
+use crate::hand::Hand;
 
 fn store() -> Arc<Embedded> {
     Arc::new(Embedded::open(Location::Memory, StoreSettings::default()).unwrap())
@@ -136,7 +119,7 @@ async fn who_died_is_replaced_when_the_lease_ends_and_not_before() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(store.replay(&id).await.unwrap().unwrap().runner.as_deref(), Some("one"));
     }
-    clock.0.store(begun_at.leased_until.0, Ordering::SeqCst);
+    clock.set(begun_at.leased_until);
     let (replay, after) = follow(&store, id, is_done).await;
     assert_eq!((replay.replayed, replay.failed, before + after), (300, 0, 300), "all of it, each once");
     assert_eq!(replay.runner.as_deref(), Some("two"));

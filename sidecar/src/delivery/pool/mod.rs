@@ -19,10 +19,11 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use self::attempt::Attempts;
-use self::patience::Patience;
+pub(crate) use self::patience::Patience;
 use self::settler::Settler;
 use self::taker::Taker;
 use super::attempt::Transport;
+use super::witness::Witness;
 use crate::clock::Clock;
 use crate::pressure::Pressure;
 use crate::store::Store;
@@ -81,6 +82,7 @@ struct Shared {
     transport: Arc<dyn Transport>,
     metrics: Metrics,
     pressure: Pressure,
+    witness: Option<Arc<dyn Witness>>,
     settings: PoolSettings,
 }
 
@@ -103,7 +105,7 @@ impl Pool {
         seed: u64,
     ) -> Self {
         let pressure = Pressure::new(metrics.clone());
-        let shared = Shared { store, clock, transport, metrics, pressure, settings };
+        let shared = Shared { store, clock, transport, metrics, pressure, witness: None, settings };
         Self { shared, seed: StdRng::seed_from_u64(seed) }
     }
 
@@ -111,6 +113,13 @@ impl Pool {
     #[must_use]
     pub fn under(mut self, pressure: Pressure) -> Self {
         self.shared.pressure = pressure;
+        self
+    }
+
+    /// Tells `witness` what it sees of endpoints; it is dropped once everything is settled.
+    #[must_use]
+    pub fn seen_by(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.shared.witness = Some(witness);
         self
     }
 

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// Waits between tries of one operation: 50 ms doubled up to 5 s, each between half of that and all of it.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     operation: &'static str,
     failures: u32,
     rng: StdRng,
@@ -21,12 +21,12 @@ impl Patience {
     const LEAST_MS: u64 = 50;
     const MOST_MS: u64 = 5_000;
 
-    pub(super) const fn new(operation: &'static str, rng: StdRng) -> Self {
+    pub(crate) const fn new(operation: &'static str, rng: StdRng) -> Self {
         Self { operation, failures: 0, rng }
     }
 
     /// Notes a failure and answers how long to wait.
-    pub(super) fn failed(&mut self, error: &StoreError) -> Duration {
+    pub(crate) fn failed(&mut self, error: &StoreError) -> Duration {
         let (first, wait) = self.one_more();
         if first {
             tracing::warn!(
@@ -39,7 +39,7 @@ impl Patience {
     }
 
     /// Notes a success.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         if let Some(failures) = self.over() {
             tracing::info!(operation = self.operation, failures, "the store is back");
         }

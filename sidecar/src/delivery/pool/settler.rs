@@ -60,10 +60,11 @@ impl Settler {
     /// Settles a batch, trying on as long as the leases hold.
     async fn settle(&mut self, mut batch: Batch) {
         while !batch.settlements.is_empty() {
-            match self.shared.store.settle(&batch.settlements, self.shared.clock.now()).await {
+            let now = self.shared.clock.now();
+            match self.shared.store.settle(&batch.settlements, now).await {
                 Ok(settling) => {
                     self.patience.succeeded();
-                    return self.take_in(&settling);
+                    return self.take_in(&settling, now);
                 }
                 Err(error) if error.fault == StoreFault::Broken => {
                     return self.settle_each(&batch, &error).await;
@@ -82,8 +83,9 @@ impl Settler {
             "the store refused a batch"
         );
         for one in &batch.settlements {
-            match self.shared.store.settle(std::slice::from_ref(one), self.shared.clock.now()).await {
-                Ok(settling) => self.take_in(&settling),
+            let now = self.shared.clock.now();
+            match self.shared.store.settle(std::slice::from_ref(one), now).await {
+                Ok(settling) => self.take_in(&settling, now),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn Error, delivery_id = %one.delivery, "result not settled");
                 }
@@ -92,17 +94,20 @@ impl Settler {
     }
 
     /// Counts what came late, and says how endpoints turned.
-    fn take_in(&self, settling: &Settling) {
+    fn take_in(&self, settling: &Settling, now: Millis) {
         for _ in settling.settled.iter().filter(|one| **one == Settled::LeaseLost) {
             self.shared.metrics.came_late();
         }
         for news in &settling.news {
+            if let Some(witness) = &self.shared.witness {
+                witness.turned(news, now);
+            }
             let endpoint_id = news.endpoint.as_str();
             match news.turn {
                 Turn::BreakerOpened { until } => {
                     tracing::warn!(endpoint_id, until = until.0, "an endpoint's breaker opened");
                 }
-                Turn::BreakerClosed => tracing::info!(endpoint_id, "an endpoint recovered"),
+                Turn::BreakerClosed => tracing::info!(endpoint_id, "an endpoint's breaker closed"),
                 Turn::Gone => tracing::warn!(endpoint_id, "an endpoint answered 410: it wants no more"),
             }
         }

@@ -1,0 +1,103 @@
+//! A pool over a real store and real sockets, with those who are told what it sees. It stops with this value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookgate_e2e::{Receiver, wait_until};
+use hookgate_sidecar::clock::Millis;
+use hookgate_sidecar::delivery::attempt::HttpTransport;
+use hookgate_sidecar::delivery::egress::{Egress, EgressSettings};
+use hookgate_sidecar::delivery::{Pool, PoolSettings};
+use hookgate_sidecar::model::Endpoint;
+use hookgate_sidecar::operations::standing::Keeper;
+use hookgate_sidecar::store::embedded::{Embedded, Location};
+use hookgate_sidecar::store::{BreakerSettings, Store, StoreSettings};
+use hookgate_sidecar::telemetry::metrics::Metrics;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::*;
+use crate::hand::Hand;
+
+/// No wait is longer.
+pub const BOUND: Duration = Duration::from_secs(20);
+/// How long an endpoint may fail.
+pub const PATIENCE: Duration = Duration::from_secs(5 * 86_400);
+/// How long an open breaker rests, always.
+pub const OPEN_MS: u64 = 60_000;
+
+pub struct Gateway {
+    pub store: Arc<Embedded>,
+    pub clock: Arc<Hand>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// One failure opens a breaker.
+pub fn settings() -> StoreSettings {
+    let breaker =
+        BreakerSettings { failures: 1, open_ms: OPEN_MS, max_open_ms: OPEN_MS, ..BreakerSettings::default() };
+    StoreSettings { breaker, retention: Duration::from_secs(90 * 86_400), ..StoreSettings::default() }
+}
+
+impl Gateway {
+    pub fn start() -> Self {
+        let store = Arc::new(Embedded::open(Location::Memory, settings()).unwrap());
+        let (clock, stop, mut tasks) = (Hand::at(at(0)), CancellationToken::new(), JoinSet::new());
+        let (turns, keeper) = Keeper::new(Arc::clone(&store) as _, Arc::default(), Some(PATIENCE), 1);
+        let egress = EgressSettings { allow: "127.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
+        let egress = Arc::new(Egress::new(egress, []).unwrap());
+        let transport = Arc::new(HttpTransport::new(egress, Arc::clone(&clock) as _).unwrap());
+        let (kept, time) = (Arc::clone(&store) as _, Arc::clone(&clock) as _);
+        let pool = Pool::new(kept, time, transport, Metrics::new(), PoolSettings::default(), 1);
+        let pool = pool.seen_by(Arc::new(turns)).run(stop.clone());
+        tasks.spawn(async move {
+            pool.await;
+        });
+        tasks.spawn(keeper.run());
+        Self { store, clock, stop, tasks }
+    }
+
+    /// An endpoint at this receiver.
+    pub async fn endpoint(&self, name: &str, receiver: &Receiver) -> Endpoint {
+        let endpoint = Endpoint { url: receiver.url("/hook"), timeout_ms: 5_000, ..endpoint(name) };
+        put(&*self.store, &endpoint).await;
+        endpoint
+    }
+
+    /// Turns the clock, and has the pool look again.
+    pub fn turn(&self, moment: Millis) {
+        self.clock.set(moment);
+        self.store.wake().notify_one();
+    }
+
+    /// The endpoint, once it stands as it should.
+    pub async fn stands(&self, name: &str, what: &str, wanted: impl Fn(&Endpoint) -> bool) -> Endpoint {
+        stands(&*self.store, name, what, wanted).await
+    }
+
+    /// Stops all of it, in time.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(BOUND, self.tasks.join_all()).await;
+        assert!(ended.is_ok(), "who is told ends with the pool");
+    }
+}
+
+/// The endpoint, once it stands as it should.
+pub async fn stands(
+    store: &dyn Store,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&Endpoint) -> bool,
+) -> Endpoint {
+    let id = endpoint_id(name);
+    wait_until(what, BOUND, || async {
+        match store.endpoint(&id).await {
+            Ok(Some(endpoint)) if wanted(&endpoint) => Ok(endpoint),
+            Ok(other) => Err(format!("{:?}", other.map(|endpoint| endpoint.standing))),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
+}
