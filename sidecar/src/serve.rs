@@ -22,6 +22,8 @@ use crate::http::Shared;
 use crate::http::admin::{self, AdminState};
 use crate::http::data::{self, BodyLimits, DataState, Door, EventRules};
 use crate::http::listener::{self, ListenerSettings};
+use crate::operations::Watch;
+use crate::operations::notices::{Herald, Notices};
 use crate::operations::replays::Replays;
 use crate::operations::standing::{Keeper, Turns};
 use crate::pressure::Pressure;
@@ -124,8 +126,10 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     let base = Base::new(&config, &[data.address, admin.address])?;
     let in_step = CancellationToken::new();
     let pressure = Pressure::new(base.metrics.clone());
-    let (turns, keeper) = base.keeper(&config);
-    let pool = base.pool(&config)?.under(pressure.clone()).seen_by(Arc::new(turns));
+    let (notices, herald) = base.herald(&config).unzip();
+    let (turns, keeper) = base.keeper(&config, notices.clone());
+    let watch = Arc::new(Watch { turns, notices });
+    let pool = base.pool(&config)?.under(pressure.clone()).seen_by(watch);
     let (shared, door) = (base.shared(&config), Arc::new(Door::new(policy)));
     let state = DataState { shared, door, limits: limits(&config), pressure, rules: rules(&config) };
     let data_router = data::router(state);
@@ -138,6 +142,7 @@ pub async fn start(loaded: Loaded, stop: CancellationToken) -> Result<Running, S
     tasks.spawn(keep_in_step(base.clone(), declared, in_step, stop.clone()));
     tasks.spawn(pool.run(stop.clone()));
     tasks.spawn(keeper.run());
+    herald.into_iter().for_each(|herald| drop(tasks.spawn(herald.run())));
     tasks.spawn(base.replays().run(stop.clone()));
     tasks.close();
     let drain = Duration::from_millis(config.drain_ms.get().into());
@@ -229,11 +234,19 @@ impl Base {
         Replays::new(store, clock, name, Arc::clone(&self.replay_wake))
     }
 
-    fn keeper(&self, config: &Config) -> (Turns, Keeper) {
+    /// `None`: nobody is to be told.
+    fn herald(&self, config: &Config) -> Option<(Notices, Herald)> {
+        let to = config.operations_tenant.clone()?;
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let [seed, _] = halves(entropy::system());
+        Some(Herald::new(store, clock, entropy::system, to, config.idempotency_window() / 2, seed))
+    }
+
+    fn keeper(&self, config: &Config, notices: Option<Notices>) -> (Turns, Keeper) {
         let patience = Duration::from_secs(config.auto_disable_after_s.into());
         let patience = Some(patience).filter(|patience| !patience.is_zero());
         let [seed, _] = halves(entropy::system());
-        Keeper::new(Arc::clone(&self.store), Arc::clone(&self.changing), patience, seed)
+        Keeper::new(Arc::clone(&self.store), Arc::clone(&self.changing), patience, notices, seed)
     }
 
     fn pool(&self, config: &Config) -> Result<Pool, ServeError> {

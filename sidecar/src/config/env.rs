@@ -107,6 +107,7 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::RETRY_PERCENT, &mut config.retry_percent)?;
     around.set(&key::LONGEST_HOLD_S, &mut config.longest_hold_s)?;
     around.set(&key::AUTO_DISABLE_AFTER_S, &mut config.auto_disable_after_s)?;
+    around.set_some(&key::OPERATIONS_TENANT, &mut config.operations_tenant)?;
     around.set(&key::LOG, &mut config.log)?;
     around.set(&key::ENABLE_METRICS, &mut config.enable_metrics)
 }

@@ -112,6 +112,8 @@ keys! {
     AUTO_DISABLE_AFTER_S = "auto_disable_after_s", "HOOKGATE_AUTO_DISABLE_AFTER_S",
         "a whole number, 0–4294967295",
         "How long an endpoint may do nothing but fail until it is disabled, seconds; 0 for ever [432000]";
+    OPERATIONS_TENANT = "operations_tenant", "HOOKGATE_OPERATIONS_TENANT",
+        "a tenant: 1–64 of A–Z a–z 0–9 _ - .", "The tenant that is told of endpoints in trouble [nobody]";
     LOG = "log", "HOOKGATE_LOG", "a level or a filter, `info` or `warn,hookgate_sidecar=debug`",
         "Log level or filter [info]";
     ENABLE_METRICS = "enable_metrics", "ENABLE_METRICS", "`true` or `false`", "Whether /metrics answers [true]";

@@ -24,6 +24,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::delivery::egress::{AllowList, EgressProxy, EgressSettings, OwnListeners, ProxyUrl};
+use crate::model::Tenant;
 use crate::seal::SealKey;
 use crate::store::redis::RedisSettings;
 use crate::telemetry::logs;
@@ -137,6 +138,9 @@ pub struct Config {
     /// How long an endpoint may do nothing but fail before it is disabled, seconds; 0 for ever.
     /// `HOOKGATE_AUTO_DISABLE_AFTER_S`, default 432 000 (5 d).
     pub auto_disable_after_s: u32,
+    /// The tenant whose endpoints are told what becomes of all others, by `hookgate.…` events.
+    /// `HOOKGATE_OPERATIONS_TENANT`; without one, nobody is.
+    pub operations_tenant: Option<Tenant>,
     /// Log level or filter: `info`, `warn,hookgate_sidecar=debug`. `HOOKGATE_LOG`, default `info`.
     pub log: String,
     /// Whether `/metrics` answers. `ENABLE_METRICS`, default true.
@@ -205,6 +209,7 @@ impl Default for Config {
             retry_percent: 50,
             longest_hold_s: at_least_one(3_600),
             auto_disable_after_s: 432_000,
+            operations_tenant: None,
             log: "info".to_owned(),
             enable_metrics: true,
             endpoints: Vec::new(),
@@ -335,7 +340,7 @@ impl Config {
         Ok(())
     }
 
-    fn idempotency_window(&self) -> Duration {
+    pub(crate) fn idempotency_window(&self) -> Duration {
         Duration::from_secs(self.idempotency_window_s.get().into())
     }
 

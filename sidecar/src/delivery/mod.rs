@@ -17,4 +17,4 @@ mod witness;
 
 pub(crate) use pool::Patience;
 pub use pool::{Drained, Pool, PoolSettings};
-pub use witness::Witness;
+pub use witness::{Death, Witness};

@@ -15,7 +15,7 @@ mod json;
 pub mod listener;
 mod problem;
 mod request_id;
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::clock::Millis;
 
 /// RFC 3339 in UTC, `2026-11-24T13:46:29.123Z`. A moment beyond year 9999 becomes its end.
-pub(super) fn rfc3339(moment: Millis) -> String {
+pub(crate) fn rfc3339(moment: Millis) -> String {
     let millis = i64::try_from(moment.0).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX).to_string()
 }

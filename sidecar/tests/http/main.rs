@@ -9,6 +9,7 @@ mod events;
 mod harness;
 mod listeners;
 mod logs;
+mod operations;
 mod problems;
 mod replays;
 mod sealing;

@@ -9,6 +9,8 @@ use hookgate_sidecar::delivery::attempt::HttpTransport;
 use hookgate_sidecar::delivery::egress::{Egress, EgressSettings};
 use hookgate_sidecar::delivery::{Pool, PoolSettings};
 use hookgate_sidecar::model::Endpoint;
+use hookgate_sidecar::operations::Watch;
+use hookgate_sidecar::operations::notices::{Herald, Notices};
 use hookgate_sidecar::operations::standing::Keeper;
 use hookgate_sidecar::store::embedded::{Embedded, Location};
 use hookgate_sidecar::store::{BreakerSettings, Store, StoreSettings};
@@ -33,6 +35,11 @@ pub struct Gateway {
     tasks: JoinSet<()>,
 }
 
+/// The tenant that is told what becomes of the others' endpoints.
+pub const OPERATIONS: &str = "ops";
+/// How far back a herald looks at start.
+pub const RECALL: Duration = Duration::from_secs(3_600);
+
 /// One failure opens a breaker.
 pub fn settings() -> StoreSettings {
     let breaker =
@@ -44,17 +51,21 @@ impl Gateway {
     pub fn start() -> Self {
         let store = Arc::new(Embedded::open(Location::Memory, settings()).unwrap());
         let (clock, stop, mut tasks) = (Hand::at(at(0)), CancellationToken::new(), JoinSet::new());
-        let (turns, keeper) = Keeper::new(Arc::clone(&store) as _, Arc::default(), Some(PATIENCE), 1);
+        let (notices, herald) = herald(&store, &clock);
+        let told = Some(notices.clone());
+        let (turns, keeper) = Keeper::new(Arc::clone(&store) as _, Arc::default(), Some(PATIENCE), told, 1);
+        let watch = Arc::new(Watch { turns, notices: Some(notices) });
         let egress = EgressSettings { allow: "127.0.0.0/8".parse().unwrap(), ..EgressSettings::default() };
         let egress = Arc::new(Egress::new(egress, []).unwrap());
         let transport = Arc::new(HttpTransport::new(egress, Arc::clone(&clock) as _).unwrap());
         let (kept, time) = (Arc::clone(&store) as _, Arc::clone(&clock) as _);
         let pool = Pool::new(kept, time, transport, Metrics::new(), PoolSettings::default(), 1);
-        let pool = pool.seen_by(Arc::new(turns)).run(stop.clone());
+        let pool = pool.seen_by(watch).run(stop.clone());
         tasks.spawn(async move {
             pool.await;
         });
         tasks.spawn(keeper.run());
+        tasks.spawn(herald.run());
         Self { store, clock, stop, tasks }
     }
 
@@ -82,6 +93,12 @@ impl Gateway {
         let ended = tokio::time::timeout(BOUND, self.tasks.join_all()).await;
         assert!(ended.is_ok(), "who is told ends with the pool");
     }
+}
+
+/// A herald that tells [`OPERATIONS`].
+pub fn herald(store: &Arc<Embedded>, clock: &Arc<Hand>) -> (Notices, Herald) {
+    let (store, clock) = (Arc::clone(store) as _, Arc::clone(clock) as _);
+    Herald::new(store, clock, entropy, tenant(OPERATIONS), RECALL, 1)
 }
 
 /// The endpoint, once it stands as it should.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hookgate_e2e::redis::Persistence;
 use hookgate_e2e::{Answer, Receiver, Redis, wait_until};
-use hookgate_sidecar::delivery::Witness;
 use hookgate_sidecar::model::{Disabled, DisabledReason, Endpoint, Standing, Status};
 use hookgate_sidecar::operations::standing::Keeper;
 use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
@@ -103,12 +102,12 @@ async fn a_turn_waits_while_the_store_is_away() {
     let store = Arc::new(RedisStore::connect(&settings, StoreSettings::default()).unwrap());
     put(&*store, &endpoint("a")).await;
     put(&*store, &endpoint("b")).await;
-    let (turns, keeper) = Keeper::new(Arc::clone(&store) as _, Arc::default(), None, 1);
+    let (turns, keeper) = Keeper::new(Arc::clone(&store) as _, Arc::default(), None, None, 1);
     let mut tasks = JoinSet::new();
     tasks.spawn(keeper.run());
     redis.kill();
     for name in ["a", "b"] {
-        turns.turned(&News { endpoint: endpoint_id(name), turn: Turn::Gone }, at(1));
+        turns.add(&News { endpoint: endpoint_id(name), turn: Turn::Gone }, at(1));
     }
     wait_until("a store that is away", BOUND, || async {
         store.ping().await.err().ok_or("it answers").map(drop)

@@ -13,14 +13,24 @@ use super::Shared;
 use crate::clock::Millis;
 use crate::delivery::attempt::Sent;
 use crate::delivery::retry::{before, decide, signal};
+use crate::delivery::witness::Death;
 use crate::model::{DeadReason, Next, Outcome};
 use crate::store::{Lease, Report, Settlement};
 
-/// A result on its way to the store, with the moment from which it may be too late.
+/// A result on its way to the store.
 #[derive(Debug)]
 pub(super) struct Owed {
     pub(super) settlement: Settlement,
+    pub(super) beside: Beside,
+}
+
+/// What belongs to a result and is not for the store.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// From when on it may be too late.
     pub(super) lease_ends_at: Millis,
+    /// What to tell once it is recorded.
+    pub(super) death: Option<Box<Death>>,
 }
 
 /// Starts attempts.
@@ -162,8 +172,26 @@ fn tell(lease: &Lease, sent: &Sent, next: Next) {
 }
 
 async fn hand_over(results: &mpsc::Sender<Owed>, lease: &Lease, report: Report) {
+    let beside = Beside { lease_ends_at: lease.ends_at, death: death(lease, &report).map(Box::new) };
     let settlement = Settlement { delivery: lease.delivery, token: lease.token, report };
-    if results.send(Owed { settlement, lease_ends_at: lease.ends_at }).await.is_err() {
+    if results.send(Owed { settlement, beside }).await.is_err() {
         tracing::warn!(delivery_id = %lease.delivery, "stopped before its result was settled; its lease will end");
     }
+}
+
+fn death(lease: &Lease, report: &Report) -> Option<Death> {
+    let (reason, attempts) = match report {
+        Report::Attempted { next: Next::Dead(reason), .. } => (*reason, lease.attempt),
+        Report::Over(reason) => (*reason, lease.attempt.saturating_sub(1)),
+        Report::Attempted { .. } | Report::Returned => return None,
+    };
+    Some(Death {
+        delivery: lease.delivery,
+        event: lease.event.id,
+        event_type: lease.event.event_type.clone(),
+        endpoint: lease.endpoint.id.clone(),
+        tenant: lease.event.tenant.clone(),
+        reason,
+        attempts,
+    })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::Owed;
+use super::attempt::{Beside, Owed};
 use super::{Patience, Shared};
 use crate::clock::Millis;
 use crate::store::{Settled, Settlement, Settling, StoreError, StoreFault, Turn};
@@ -24,7 +24,7 @@ pub(super) struct Settler {
 #[derive(Debug, Default)]
 struct Batch {
     settlements: Vec<Settlement>,
-    lease_ends: Vec<Millis>,
+    beside: Vec<Beside>,
 }
 
 impl Settler {
@@ -64,7 +64,7 @@ impl Settler {
             match self.shared.store.settle(&batch.settlements, now).await {
                 Ok(settling) => {
                     self.patience.succeeded();
-                    return self.take_in(&settling, now);
+                    return self.take_in(&settling, &batch.beside, now);
                 }
                 Err(error) if error.fault == StoreFault::Broken => {
                     return self.settle_each(&batch, &error).await;
@@ -82,10 +82,10 @@ impl Settler {
             results = batch.settlements.len(),
             "the store refused a batch"
         );
-        for one in &batch.settlements {
+        for (one, beside) in batch.settlements.iter().zip(&batch.beside) {
             let now = self.shared.clock.now();
             match self.shared.store.settle(std::slice::from_ref(one), now).await {
-                Ok(settling) => self.take_in(&settling, now),
+                Ok(settling) => self.take_in(&settling, std::slice::from_ref(beside), now),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn Error, delivery_id = %one.delivery, "result not settled");
                 }
@@ -93,15 +93,20 @@ impl Settler {
         }
     }
 
-    /// Counts what came late, and says how endpoints turned.
-    fn take_in(&self, settling: &Settling, now: Millis) {
+    /// Counts what came late, and says what died and how endpoints turned.
+    fn take_in(&self, settling: &Settling, beside: &[Beside], now: Millis) {
         for _ in settling.settled.iter().filter(|one| **one == Settled::LeaseLost) {
             self.shared.metrics.came_late();
         }
+        if let Some(witness) = &self.shared.witness {
+            let recorded =
+                settling.settled.iter().zip(beside).filter(|(settled, _)| **settled == Settled::Recorded);
+            recorded
+                .filter_map(|(_, beside)| beside.death.as_deref())
+                .for_each(|death| witness.died(death, now));
+            settling.news.iter().for_each(|news| witness.turned(news, now));
+        }
         for news in &settling.news {
-            if let Some(witness) = &self.shared.witness {
-                witness.turned(news, now);
-            }
             let endpoint_id = news.endpoint.as_str();
             match news.turn {
                 Turn::BreakerOpened { until } => {
@@ -117,7 +122,7 @@ impl Settler {
     /// made again.
     fn held(&self, batch: Batch) -> Batch {
         let (now, before) = (self.shared.clock.now(), batch.settlements.len());
-        let kept = batch.owed().filter(|owed| owed.lease_ends_at > now);
+        let kept = batch.owed().filter(|owed| owed.beside.lease_ends_at > now);
         let batch = Batch::of(kept);
         let lost = before.saturating_sub(batch.settlements.len());
         if lost > 0 {
@@ -132,12 +137,12 @@ impl Settler {
 
 impl Batch {
     fn of(owed: impl Iterator<Item = Owed>) -> Self {
-        let (settlements, lease_ends) = owed.map(|owed| (owed.settlement, owed.lease_ends_at)).unzip();
-        Self { settlements, lease_ends }
+        let (settlements, beside) = owed.map(|owed| (owed.settlement, owed.beside)).unzip();
+        Self { settlements, beside }
     }
 
     fn owed(self) -> impl Iterator<Item = Owed> {
-        let both = self.settlements.into_iter().zip(self.lease_ends);
-        both.map(|(settlement, lease_ends_at)| Owed { settlement, lease_ends_at })
+        let both = self.settlements.into_iter().zip(self.beside);
+        both.map(|(settlement, beside)| Owed { settlement, beside })
     }
 }

@@ -13,7 +13,10 @@ pub(super) enum Change {
     /// It is disabled.
     Disabled(DisabledReason),
     /// It began to fail: its breaker opened, for the first time since it recovered.
-    Failing,
+    Failing {
+        /// When one attempt may probe.
+        until: Millis,
+    },
     /// It recovered.
     Recovered {
         /// Since when it had been failing.
@@ -37,9 +40,9 @@ pub(super) fn take_in(
         Turn::BreakerOpened { .. } if is_overdue(endpoint, turn, at, patience) => {
             switch_off(endpoint, DisabledReason::Failing, at)
         }
-        Turn::BreakerOpened { .. } if endpoint.standing.failing_since.is_none() => {
+        Turn::BreakerOpened { until } if endpoint.standing.failing_since.is_none() => {
             endpoint.standing.failing_since = Some(at);
-            Some(Change::Failing)
+            Some(Change::Failing { until })
         }
         Turn::BreakerOpened { .. } => None,
         Turn::BreakerClosed => {
@@ -86,11 +89,12 @@ mod tests {
         let well = Standing::default();
         let by_hand = disabled(Operator, 5, well);
         let enabled = Standing { enabled_at: Millis(50), ..well };
+        let failed = Some(Change::Failing { until: Millis(u64::MAX) });
         let off = |reason| Some(Change::Disabled(reason));
         let since = Some(Change::Recovered { since: Millis(10) });
         let table = [
             ("410 disables at once", well, Turn::Gone, 20, disabled(Gone, 20, well), off(Gone)),
-            ("the first opening begins its failing", well, OPENED, 20, failing(20), Some(Change::Failing)),
+            ("the first opening begins its failing", well, OPENED, 20, failing(20), failed),
             ("later ones keep when it began", failing(10), OPENED, 109, failing(10), None),
             (
                 "until it is too long",

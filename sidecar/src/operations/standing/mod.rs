@@ -16,8 +16,9 @@ use rand::rngs::StdRng;
 use tokio::sync::{Mutex, mpsc};
 
 use self::judge::{Change, is_overdue, take_in};
+use super::notices::{Notice, Notices};
 use crate::clock::Millis;
-use crate::delivery::{Patience, Witness};
+use crate::delivery::Patience;
 use crate::model::{Endpoint, Status};
 use crate::store::{Between, DeliveryFilter, News, Page, Put, Store, StoreError, StoreFault};
 
@@ -37,8 +38,9 @@ struct Seen {
 #[derive(Debug)]
 pub struct Turns(mpsc::Sender<Seen>);
 
-impl Witness for Turns {
-    fn turned(&self, news: &News, at: Millis) {
+impl Turns {
+    /// One more turn, seen at `at`. Does not wait.
+    pub fn add(&self, news: &News, at: Millis) {
         if self.0.try_send(Seen { news: news.clone(), at }).is_err() {
             tracing::error!(
                 endpoint_id = news.endpoint.as_str(),
@@ -56,6 +58,7 @@ pub struct Keeper {
     /// Held while an endpoint is read, changed and written back: by the API of this process, too.
     changing: Arc<Mutex<()>>,
     patience: Option<Duration>,
+    notices: Option<Notices>,
     queue: mpsc::Receiver<Seen>,
     waiting: VecDeque<Seen>,
     retries: Patience,
@@ -63,17 +66,18 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper that works once it is [`run`](Self::run), and where it hears from. `patience`: how long an endpoint may
-    /// do nothing but fail before it is disabled; `None`: for ever. `seed`: 64 random bits, for jitter.
+    /// do nothing but fail before it is disabled; `None`: for ever. `notices`: where operators are told. `seed`: 64 random bits, for jitter.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         changing: Arc<Mutex<()>>,
         patience: Option<Duration>,
+        notices: Option<Notices>,
         seed: u64,
     ) -> (Turns, Self) {
         let (sender, queue) = mpsc::channel(MOST_WAITING);
         let retries = Patience::new("change an endpoint's standing", StdRng::seed_from_u64(seed));
-        (Turns(sender), Self { store, changing, patience, queue, waiting: VecDeque::new(), retries })
+        (Turns(sender), Self { store, changing, patience, notices, queue, waiting: VecDeque::new(), retries })
     }
 
     /// Works until [`Turns`] is dropped; what the store does not take then is left out. Cut off anywhere, a turn is
@@ -81,7 +85,12 @@ impl Keeper {
     pub async fn run(mut self) {
         while let Some(seen) = self.next().await {
             match self.settle(&seen).await {
-                Ok(()) => self.retries.succeeded(),
+                Ok(changed) => {
+                    self.retries.succeeded();
+                    if let Some((endpoint, change)) = changed {
+                        self.tell(&endpoint, change, seen.at).await;
+                    }
+                }
                 Err(error) if error.fault == StoreFault::Broken || self.queue.is_closed() => {
                     let endpoint_id = seen.news.endpoint.as_str();
                     tracing::error!(error = &error as &dyn Error, endpoint_id, "a turn is left out");
@@ -108,18 +117,31 @@ impl Keeper {
 
     /// Reads the endpoint, changes how it stands and nothing else, and writes it back. Done twice, the second changes
     /// nothing.
-    async fn settle(&self, seen: &Seen) -> Result<(), StoreError> {
+    async fn settle(&self, seen: &Seen) -> Result<Option<(Endpoint, Change)>, StoreError> {
         let _alone = self.changing.lock().await;
         let (Seen { news: News { endpoint: id, turn }, at }, patience) = (seen, self.patience);
-        let Some(mut endpoint) = self.store.endpoint(id).await? else { return Ok(()) };
+        let Some(mut endpoint) = self.store.endpoint(id).await? else { return Ok(None) };
         if is_overdue(&endpoint, *turn, *at, patience) && self.has_delivered(&endpoint).await? {
             endpoint.standing.failing_since = None;
         }
-        let Some(change) = take_in(&mut endpoint, *turn, *at, patience) else { return Ok(()) };
-        if self.store.put_endpoint(&endpoint, Put::Replace).await? {
-            say(&endpoint, change);
+        let Some(change) = take_in(&mut endpoint, *turn, *at, patience) else { return Ok(None) };
+        let written = self.store.put_endpoint(&endpoint, Put::Replace).await?;
+        Ok(written.then_some((endpoint, change)))
+    }
+
+    /// Tells the log, and operators.
+    async fn tell(&self, endpoint: &Endpoint, change: Change, at: Millis) {
+        say(endpoint, change);
+        let Some(notices) = &self.notices else { return };
+        match change {
+            Change::Disabled(_) => {
+                if let Some(notice) = Notice::disabled(endpoint) {
+                    notices.insist(notice).await;
+                }
+            }
+            Change::Failing { until } => notices.tell(Notice::breaker_opened(endpoint, until, at)),
+            Change::Recovered { since } => notices.tell(Notice::recovered(endpoint, since, at)),
         }
-        Ok(())
     }
 
     /// Whether it delivered anything since it began to fail: then it recovered, and we never heard.
@@ -150,7 +172,7 @@ fn say(endpoint: &Endpoint, change: Change) {
     let endpoint_id = endpoint.id.as_str();
     match change {
         Change::Disabled(reason) => tracing::warn!(endpoint_id, ?reason, "an endpoint is disabled"),
-        Change::Failing => tracing::warn!(endpoint_id, "an endpoint began to fail"),
+        Change::Failing { .. } => tracing::warn!(endpoint_id, "an endpoint began to fail"),
         Change::Recovered { since } => {
             tracing::info!(endpoint_id, since = since.0, "an endpoint recovered");
         }
