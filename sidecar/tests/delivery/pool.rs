@@ -1,11 +1,12 @@
 //! How a pool takes: what it has room for, when there is something, one trouble at a time.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::clock::Clock;
 use hookgate_sidecar::delivery::{Drained, PoolSettings};
-use hookgate_sidecar::model::{DeadReason, Event, Next};
+use hookgate_sidecar::model::{DeadReason, Endpoint, Event, Next};
 use hookgate_sidecar::store::Lease;
 use hookgate_sidecar::telemetry::metrics::Metrics;
 
@@ -64,6 +65,30 @@ async fn attempts_that_take_long_give_their_workers_back_as_far_as_there_is_room
             "two workers, {slow_attempts} beside, {hanging} hang"
         );
         assert_eq!(pool.stop().await, Drained::CutOff(usize::try_from(hanging).unwrap()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_of_a_quiet_moment_go_along_together_where_places_are_to_spare() {
+    let at = |token, places| {
+        let lease = lease(token, "ok");
+        let endpoint =
+            Endpoint { max_in_flight: NonZeroU16::new(places).unwrap(), ..(*lease.endpoint).clone() };
+        Lease { endpoint: Arc::new(endpoint), ..lease }
+    };
+    let table: [(&str, u16, u64, &[usize]); 3] = [
+        ("together", 8, 5, &[2]),
+        ("each for itself where a place is dear", 7, 5, &[1, 1]),
+        ("and none waits for long", 8, 16, &[1, 1]),
+    ];
+    for (promise, places, apart, batches) in table {
+        let store = FakeStore::with([at(1, places)]);
+        let pool = Running::start(&store, &FakeTransport::new(), settings(4));
+        tokio::time::sleep(Duration::from_millis(apart)).await;
+        store.add(at(2, places));
+        wait_until("two results", || pool.settled(2)).await;
+        assert_eq!(*store.batches.lock().unwrap(), batches, "{promise}");
+        assert_eq!(pool.stop().await, Drained::Clean);
     }
 }
 

@@ -31,7 +31,12 @@ pub(super) struct Beside {
     pub(super) lease_ends_at: Millis,
     /// What to tell once it is recorded.
     pub(super) death: Option<Box<Death>>,
+    /// Whether nobody minds if it is settled a moment later: a success, at an endpoint with places to spare.
+    pub(super) can_wait: bool,
 }
+
+/// Places that an endpoint must have for one of them to be kept a moment longer.
+const TO_SPARE: u16 = 8;
 
 /// Starts attempts.
 #[derive(Debug)]
@@ -172,7 +177,10 @@ fn tell(lease: &Lease, sent: &Sent, next: Next) {
 }
 
 async fn hand_over(results: &mpsc::Sender<Owed>, lease: &Lease, report: Report) {
-    let beside = Beside { lease_ends_at: lease.ends_at, death: death(lease, &report).map(Box::new) };
+    let delivered = matches!(report, Report::Attempted { next: Next::Delivered, .. });
+    let can_wait = delivered && lease.endpoint.max_in_flight.get() >= TO_SPARE;
+    let death = death(lease, &report).map(Box::new);
+    let beside = Beside { lease_ends_at: lease.ends_at, death, can_wait };
     let settlement = Settlement { delivery: lease.delivery, token: lease.token, report };
     if results.send(Owed { settlement, beside }).await.is_err() {
         tracing::warn!(delivery_id = %lease.delivery, "stopped before its result was settled; its lease will end");

@@ -147,7 +147,8 @@ impl Crew {
         let (attempts, background) = (TaskTracker::new(), TaskTracker::new());
         let (cut, hurry) = (CancellationToken::new(), CancellationToken::new());
 
-        let settler = Settler::new(Arc::clone(&self.shared), self.patience("settle"), queue);
+        let settler =
+            Settler::new(Arc::clone(&self.shared), self.patience("settle"), queue, attempts.clone());
         background.spawn(settler.run(hurry.clone()).in_current_span());
         let patience = self.patience("maintain");
         background.spawn(maintain::run(Arc::clone(&self.shared), patience, stop.clone()).in_current_span());

@@ -1,11 +1,13 @@
 //! Brings results to the store, many in one call, and keeps at it while the store is away.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::attempt::{Beside, Owed};
 use super::{Patience, Shared};
@@ -18,6 +20,7 @@ pub(super) struct Settler {
     shared: Arc<Shared>,
     patience: Patience,
     queue: mpsc::Receiver<Owed>,
+    attempts: TaskTracker,
 }
 
 /// Results of one call. Two lists because the store takes one of them.
@@ -32,9 +35,21 @@ impl Settler {
     const MOST: usize = 256;
     /// How long settling may go on once the pool has stopped.
     const FLUSH: Duration = Duration::from_secs(5);
+    /// How long a result waits for company, at most.
+    const LINGER: Duration = Duration::from_millis(15);
+    /// And for how much of it.
+    const COMPANY: usize = 8;
+    /// Attempts under way, at most, while which results wait for company.
+    const AT_REST: usize = 2;
 
-    pub(super) const fn new(shared: Arc<Shared>, patience: Patience, queue: mpsc::Receiver<Owed>) -> Self {
-        Self { shared, patience, queue }
+    /// `attempts`: those that send results.
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        patience: Patience,
+        queue: mpsc::Receiver<Owed>,
+        attempts: TaskTracker,
+    ) -> Self {
+        Self { shared, patience, queue, attempts }
     }
 
     /// Settles until every sender of results is gone; after `hurry` for at most [`Self::FLUSH`] more. What is
@@ -53,8 +68,26 @@ impl Settler {
     async fn work(&mut self) {
         let mut owed = Vec::with_capacity(Self::MOST);
         while self.queue.recv_many(&mut owed, Self::MOST).await > 0 {
+            self.gather(&mut owed).await;
             self.settle(Batch::of(owed.drain(..))).await;
         }
+    }
+
+    /// While hardly anything goes on, a call to the store costs more than what it does: results that can wait do so for
+    /// a moment, for others to go along. Under load they come together by themselves.
+    async fn gather(&mut self, owed: &mut Vec<Owed>) {
+        let mut moment = pin!(tokio::time::sleep(Self::LINGER));
+        while self.can_wait(owed) {
+            tokio::select! {
+                more = self.queue.recv_many(owed, Self::MOST) => if more == 0 { return },
+                () = &mut moment => return,
+            }
+        }
+    }
+
+    fn can_wait(&self, owed: &[Owed]) -> bool {
+        let at_rest = owed.len() < Self::COMPANY && self.attempts.len() <= Self::AT_REST;
+        at_rest && owed.iter().all(|owed| owed.beside.can_wait)
     }
 
     /// Settles a batch, trying on as long as the leases hold.
