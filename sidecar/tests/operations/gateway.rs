@@ -76,8 +76,15 @@ impl Gateway {
         endpoint
     }
 
-    /// Turns the clock, and has the pool look again.
-    pub fn turn(&self, moment: Millis) {
+    /// Turns the clock once all that was tried is settled, which else would be tried again: its leases would have ended.
+    /// Has the pool look again.
+    pub async fn turn(&self, moment: Millis) {
+        wait_until("results settled", BOUND, || async {
+            let census = self.store.census().await.unwrap();
+            let in_flight: u32 = census.endpoints.iter().map(|endpoint| endpoint.in_flight).sum();
+            if in_flight == 0 { Ok(()) } else { Err(format!("{in_flight} in flight")) }
+        })
+        .await;
         self.clock.set(moment);
         self.store.wake().notify_one();
     }

@@ -86,9 +86,9 @@ async fn trouble_is_told_when_it_begins_and_when_it_is_over() {
     accept(&*gateway.store, 1, at(0)).await;
     let begun = told(&operators.wait_for(1, BOUND).await);
     assert_eq!(begun[0].0, "hookgate.breaker.opened");
-    gateway.turn(at(OPEN_MS + 5_000));
+    gateway.turn(at(OPEN_MS + 5_000)).await;
     flaky.wait_for(2, BOUND).await;
-    gateway.turn(at(3 * OPEN_MS));
+    gateway.turn(at(3 * OPEN_MS)).await;
     let over = told(&operators.wait_for(2, BOUND).await);
     assert_eq!(over[1].0, "hookgate.endpoint.recovered", "and nothing of the second opening");
     assert_eq!(over[1].1["failing_since"], "2027-01-15T08:00:00Z");
@@ -109,7 +109,7 @@ async fn of_many_dead_letters_at_once_few_are_told_of_and_the_others_counted() {
     let first = told(&operators.wait_for(5, BOUND).await);
     assert!(first.iter().all(|(name, data)| name == "hookgate.delivery.dead" && data["left_out"] == 0));
     wait_for_dead(&gateway, 40).await;
-    gateway.turn(at(1_000));
+    gateway.turn(at(1_000)).await;
     accept(&*gateway.store, 1, at(1_000)).await;
     let then = told(&operators.wait_for(6, BOUND).await);
     assert_eq!((&then[5].1["left_out"], &then[5].1["reason"]), (&json!(35), &json!("refused")));

@@ -42,11 +42,11 @@ async fn an_endpoint_that_fails_for_days_is_disabled_and_what_waits_for_it_waits
     let delivery = accept_one(&*gateway.store, at(0)).await;
     gateway.stands("a", "failing", |endpoint| endpoint.standing.failing_since == Some(at(0))).await;
 
-    gateway.turn(at(day(4)));
+    gateway.turn(at(day(4))).await;
     receiver.wait_for(2, BOUND).await;
-    gateway.turn(at(day(5) - 1));
+    gateway.turn(at(day(5) - 1)).await;
     receiver.wait_for(3, BOUND).await;
-    gateway.turn(at(day(5) + OPEN_MS));
+    gateway.turn(at(day(5) + OPEN_MS)).await;
     let endpoint = gateway.stands("a", "disabling", |endpoint| disabled(endpoint).is_some()).await;
     let expected = Disabled { reason: DisabledReason::Failing, at: at(day(5) + OPEN_MS) };
     assert_eq!(disabled(&endpoint), Some(expected), "not after four days, nor a moment too early");
@@ -64,9 +64,9 @@ async fn a_recovery_begins_the_count_anew() {
     gateway.endpoint("a", &receiver).await;
     accept(&*gateway.store, 1, at(0)).await;
     gateway.stands("a", "failing", |endpoint| endpoint.standing.failing_since == Some(at(0))).await;
-    gateway.turn(at(day(1)));
+    gateway.turn(at(day(1))).await;
     gateway.stands("a", "recovery", |endpoint| endpoint.standing == Standing::default()).await;
-    gateway.turn(at(day(6)));
+    gateway.turn(at(day(6))).await;
     accept(&*gateway.store, 1, at(day(6))).await;
     let endpoint = gateway.stands("a", "failing", |endpoint| endpoint.standing != Standing::default()).await;
     let expected = Standing { failing_since: Some(at(day(6))), ..Standing::default() };
@@ -81,14 +81,14 @@ async fn a_recovery_that_was_never_heard_of_counts_too() {
     let endpoint = gateway.endpoint("a", &receiver).await;
     let standing = Standing { failing_since: Some(at(0)), ..Standing::default() };
     put(&*gateway.store, &Endpoint { standing, ..endpoint }).await;
-    gateway.turn(at(day(1)));
+    gateway.turn(at(day(1))).await;
     let delivery = accept_one(&*gateway.store, at(day(1))).await;
     wait_until("delivery", BOUND, || async {
         let status = self::delivery(&*gateway.store, delivery).await.status;
         if status == Status::Delivered { Ok(()) } else { Err(status) }
     })
     .await;
-    gateway.turn(at(day(6)));
+    gateway.turn(at(day(6))).await;
     accept(&*gateway.store, 1, at(day(6))).await;
     let endpoint = gateway.stands("a", "failing", |endpoint| endpoint.standing != standing).await;
     assert_eq!(endpoint.standing, Standing { failing_since: Some(at(day(6))), ..standing });
