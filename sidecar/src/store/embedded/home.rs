@@ -2,10 +2,11 @@
 //! shares it. In memory: with whoever asks, for the work is shorter than waking a thread to do it.
 
 use std::fmt::{self, Debug, Formatter};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::fault::Trouble;
 use super::owner::{Command, Owner};
@@ -23,17 +24,55 @@ pub(super) enum Home {
         thread: Option<JoinHandle<()>>,
     },
     /// With whoever asks.
-    Here {
-        /// What waits for the owner: whoever gets hold of it does all of it, as one transaction.
-        inbox: Mutex<Vec<Command>>,
-        owner: Box<Mutex<Owner>>,
-    },
+    Here(Arc<Here>),
+}
+
+/// An owner without a thread. Whoever finds it free does all that waits, as one transaction; nobody waits for it to be
+/// free, for whoever has it looks again before going.
+pub(super) struct Here {
+    inbox: Mutex<Vec<Command>>,
+    owner: Mutex<Owner>,
+}
+
+impl Here {
+    /// How often one task does what others brought meanwhile, before another one goes on.
+    const ROUNDS: usize = 4;
+
+    /// `false`: the owner is gone.
+    fn ask(self: &Arc<Self>, command: Command) -> bool {
+        self.inbox().push(command);
+        self.attend()
+    }
+
+    fn attend(self: &Arc<Self>) -> bool {
+        for _ in 0..Self::ROUNDS {
+            let mut owner = match self.owner.try_lock() {
+                Ok(owner) => owner,
+                Err(TryLockError::WouldBlock) => return true,
+                Err(TryLockError::Poisoned(_)) => return false,
+            };
+            let waiting = std::mem::take(&mut *self.inbox());
+            owner.attend(waiting);
+            drop(owner);
+            // Only now: what was brought before this was brought by one who may have found the owner taken.
+            if self.inbox().is_empty() {
+                return true;
+            }
+        }
+        let here = Arc::clone(self);
+        TaskTracker::new().spawn(async move { here.attend() });
+        true
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Vec<Command>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Home {
     /// With whoever asks.
     pub(super) fn here(owner: Owner) -> Self {
-        Self::Here { inbox: Mutex::default(), owner: Box::new(Mutex::new(owner)) }
+        Self::Here(Arc::new(Here { inbox: Mutex::default(), owner: Mutex::new(owner) }))
     }
 
     /// On a thread.
@@ -54,13 +93,7 @@ impl Home {
         match self {
             Self::Thread { inbox: Some(inbox), .. } => inbox.send(command).await.is_ok(),
             Self::Thread { inbox: None, .. } => false,
-            Self::Here { inbox, owner } => {
-                inbox.lock().unwrap_or_else(PoisonError::into_inner).push(command);
-                let Ok(mut owner) = owner.lock() else { return false };
-                let waiting = std::mem::take(&mut *inbox.lock().unwrap_or_else(PoisonError::into_inner));
-                owner.attend(waiting);
-                true
-            }
+            Self::Here(here) => here.ask(command),
         }
     }
 }
@@ -69,7 +102,7 @@ impl Debug for Home {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Thread { .. } => "Thread",
-            Self::Here { .. } => "Here",
+            Self::Here(_) => "Here",
         })
     }
 }
