@@ -2,7 +2,8 @@
 //!
 //! Replication is not awaited by Redis: what the old primary answered in its last moment may not have reached the
 //! replica. A 202 therefore waits here for one replica as well (`redis_wait_replicas`), as whoever must lose nothing
-//! over a failover has to set it.
+//! over a failover has to set it. What was answered 503 for want of a replica may have been delivered all the same, and be
+//! gone with the old primary: its producer sends it again.
 
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ async fn nothing_accepted_is_lost_when_a_cluster_loses_a_primary() {
 
 /// A sidecar with the endpoints whose 202 waits for a replica.
 async fn start(name: &'static str, url: String) -> (Stage, Sidecar) {
-    let stage = Stage::set(name, QUICK).await;
+    let stage = Stage::set(name, QUICK).await.takes_back();
     let sidecar = stage.setup(&Store::Redis(url)).env("REDIS_WAIT_REPLICAS", "1").start().await;
     stage.create_endpoints(&sidecar).await;
     (stage, sidecar)

@@ -30,6 +30,7 @@ pub(crate) struct Stage {
     pub(crate) receiver: Receiver,
     faults: Vec<Fault>,
     emptied: Vec<Fault>,
+    taken_back: bool,
 }
 
 impl Stage {
@@ -38,7 +39,13 @@ impl Stage {
         let (chance, receiver) = (Chance::of(name), Receiver::start().await);
         let drawn = chance.clone();
         receiver.answer_by(move |number, request| subscriber::answer(&drawn, number, request, pause));
-        Self { name, chance, receiver, faults: Vec::new(), emptied: Vec::new() }
+        Self { name, chance, receiver, faults: Vec::new(), emptied: Vec::new(), taken_back: false }
+    }
+
+    /// Its faults take back what a server had alone, of which nobody was answered 202.
+    pub(crate) fn takes_back(mut self) -> Self {
+        self.taken_back = true;
+        self
     }
 
     /// A sidecar on this store.
@@ -129,6 +136,7 @@ impl Stage {
             arrivals: self.arrivals(),
             faults: self.faults.clone(),
             emptied: self.emptied.clone(),
+            taken_back: if self.taken_back { books.unanswered + books.put_off } else { 0 },
             places: WORKERS,
             most_attempts: ATTEMPTS,
         }

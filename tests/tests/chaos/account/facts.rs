@@ -65,6 +65,9 @@ pub(crate) struct Facts {
     pub(crate) faults: Vec<Fault>,
     /// When the store was emptied: what was sent before the end of it may be gone.
     pub(crate) emptied: Vec<Fault>,
+    /// Requests that were not answered 202, where a fault takes back what a server had alone: so many events may have been
+    /// delivered before it, and be unknown afterwards. Their producers were told to send again.
+    pub(crate) taken_back: usize,
     /// Attempts that the process which a fault hits can make at once.
     pub(crate) places: usize,
     /// Attempts after which a delivery is dead.

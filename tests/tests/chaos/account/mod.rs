@@ -170,6 +170,12 @@ impl Account {
         for (delivery, arrivals) in &facts.arrivals {
             if !facts.accepted.contains_key(&delivery.0) && facts.emptied.is_empty() {
                 events.insert(&delivery.0);
+                let before = |fault: &Fault| arrivals.iter().all(|arrival| arrival.at <= fault.over);
+                if !facts.faults.iter().any(before) {
+                    self.wrong(format!(
+                        "{delivery:?} arrived after every fault, without anybody having been told"
+                    ));
+                }
             }
             let Some(row) = rows.get(delivery) else { continue };
             let extra = arrivals.len().saturating_sub(row.attempts);
@@ -181,7 +187,7 @@ impl Account {
             }
             self.duplicates += extra;
         }
-        if !events.is_empty() {
+        if events.len() > facts.taken_back {
             self.wrong(format!("arrived without anybody having been told: {events:?}"));
         }
         let all: Vec<Arrival> = facts.arrivals.values().flatten().copied().collect();

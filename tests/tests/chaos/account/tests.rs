@@ -38,6 +38,7 @@ fn good(start: Instant) -> Facts {
         .into(),
         faults: vec![Fault { began: at(start, 100), over: at(start, 200) }],
         emptied: Vec::new(),
+        taken_back: 0,
         places: 1,
         most_attempts: 2,
     }
@@ -68,9 +69,19 @@ const TWICE_AGAIN_OVER_ONE_FAULT: Change = |facts, start| {
 const REFUSED: Change =
     |facts, start| facts.arrivals.get_mut(&of("ok")).unwrap()[1] = arrival(start, 20, 500);
 
+const TAKEN_BACK: Change = |facts, _| {
+    facts.accepted.remove("ok");
+    facts.rows.remove(0);
+    facts.taken_back = 1;
+};
+const TAKEN_BACK_AND_SEEN_LATER: Change = |facts, start| {
+    TAKEN_BACK(facts, start);
+    facts.arrivals.get_mut(&of("ok")).unwrap()[1] = arrival(start, 300, 200);
+};
+
 #[test]
 fn an_account_is_exact_only_when_everything_is_explained() {
-    let table: [(&str, Change, bool); 13] = [
+    let table: [(&str, Change, bool); 15] = [
         ("all is accounted for", |_, _| {}, true),
         ("one is lost", |facts, _| facts.rows.truncate(1), false),
         ("one was emptied with the store", EMPTIED, true),
@@ -85,6 +96,8 @@ fn an_account_is_exact_only_when_everything_is_explained() {
             |facts, _| facts.accepted.retain(|event, _| event != "ok"),
             false,
         ),
+        ("one of whom nobody was told went with a server that was alone", TAKEN_BACK, true),
+        ("and arrived after that", TAKEN_BACK_AND_SEEN_LATER, false),
         ("an attempt over the fault is not in the ledger", AGAIN_OVER_THE_FAULT, true),
         ("an attempt is not in the ledger, and there was no fault", AGAIN_WITHOUT_A_FAULT, false),
         ("two are not in the ledger, over one fault", TWICE_AGAIN_OVER_ONE_FAULT, false),
