@@ -10,7 +10,7 @@
 mod gate;
 mod pulse;
 #[cfg(test)]
-mod simulation;
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

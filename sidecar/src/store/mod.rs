@@ -5,14 +5,16 @@
 //! is taken for longer than an attempt's hard deadline, and when it ends unsettled the delivery is due again.
 //! Exactly-once is not promised by it: an attempt whose result was lost is made again (at least once).
 
+mod census;
 pub mod embedded;
+mod error;
 mod filter;
+mod page;
 pub mod redis;
 mod settings;
 pub mod vitals;
 
 use std::fmt::Debug;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,11 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+pub use census::{BreakerState, Census, Health};
+pub use error::{StoreError, StoreFault};
 pub use filter::{Between, DeliveryFilter, EventFilter};
+pub(crate) use page::BadCursor;
+pub use page::{Listed, Page};
 pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
@@ -28,32 +34,6 @@ use crate::model::{
     Attempt, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, IdempotencyKey, Next,
     Replay, ReplayId, Signal, Tenant,
 };
-
-/// Why a store did not do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreFault {
-    /// Away, loading, failing over: the same call may succeed later. Whether it was done is not known.
-    Unavailable,
-    /// No room: memory, disk, or the configured `max_pending`. Nothing was done; what is kept is safe.
-    Full,
-    /// A bug, a newer schema, or damaged data: trying again does not help.
-    Broken,
-    /// The caller's cursor is none of this listing's: nothing was read.
-    BadCursor,
-}
-
-/// A verb that failed: which, on what, why. `Display` leaves the cause to `source()`; the log prints the chain.
-#[derive(Debug, thiserror::Error)]
-#[error("store: {operation} failed ({fault:?})")]
-pub struct StoreError {
-    /// The verb, `accept`, `take`, ….
-    pub operation: &'static str,
-    /// Whether and how to go on.
-    pub fault: StoreFault,
-    /// What was behind it.
-    #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
 
 /// An event to accept, with the keys by which it counts as known (0–6: a signed message brings one per live secret, a client up to two).
 #[derive(Debug, Clone)]
@@ -193,79 +173,6 @@ pub struct Maintained {
     pub reclaimed: u64,
     /// Events, deliveries and keys forgotten because their time was over.
     pub trimmed: u64,
-}
-
-/// Whether an endpoint is being tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerState {
-    /// Attempts flow.
-    #[default]
-    Closed,
-    /// Deliveries wait; no attempt is made.
-    Open,
-    /// One attempt at a time finds out.
-    HalfOpen,
-}
-
-/// One endpoint's present condition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Health {
-    /// Which endpoint.
-    pub endpoint: EndpointId,
-    /// Its breaker.
-    pub breaker: BreakerState,
-    /// Deliveries pending, in an attempt or waiting.
-    pub pending: u64,
-    /// Attempts under way.
-    pub in_flight: u32,
-    /// Attempts it may have at once at present: 1 up to its `max_in_flight`.
-    pub concurrency: u16,
-    /// Until when it asked to be left alone, if it ever did. May have passed.
-    pub held_until: Option<Millis>,
-}
-
-/// The ledger's sums and every endpoint's condition.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Census {
-    /// Deliveries pending.
-    pub pending: u64,
-    /// Deliveries delivered and still remembered.
-    pub delivered: u64,
-    /// Dead letters still remembered.
-    pub dead: u64,
-    /// Every endpoint.
-    pub endpoints: Vec<Health>,
-}
-
-/// Where a listing goes on and how much of it is wanted.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// What [`Listed::next_cursor`] said, or `None` from the newest on. Opaque.
-    pub cursor: Option<String>,
-    /// 1–250.
-    pub limit: u16,
-}
-
-/// A [`Page`] whose cursor no listing of this kind ever gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is none of this listing's")]
-pub(crate) struct BadCursor;
-
-impl Page {
-    /// What the page comes after, read as this kind of listing writes it.
-    pub(crate) fn after<T: FromStr>(&self) -> Result<Option<T>, BadCursor> {
-        self.cursor.as_deref().map(|cursor| cursor.parse().ok().ok_or(BadCursor)).transpose()
-    }
-}
-
-/// A page of a listing.
-#[derive(Debug, Clone, Serialize)]
-pub struct Listed<T> {
-    /// The rows.
-    pub data: Vec<T>,
-    /// For the next page; `None` at the end.
-    pub next_cursor: Option<String>,
 }
 
 /// One delivery that a step of a replay makes due.

@@ -9,6 +9,7 @@
 
 mod accepting;
 mod durability;
+mod expiring;
 mod finding;
 mod fixture;
 mod history;
@@ -71,8 +72,6 @@ macro_rules! conformance {
                 a_returned_lease_is_due_at_once_and_counts_nothing
                 a_delivery_that_is_given_up_is_dead_without_an_attempt
                 a_probe_that_is_given_up_leaves_its_turn_to_the_next
-                what_expires_while_it_waits_is_a_dead_letter
-                what_expires_in_an_attempt_is_left_to_its_result
                 an_ended_lease_is_reclaimed_once
                 a_late_result_changes_nothing
                 a_result_settled_twice_counts_once
@@ -83,6 +82,10 @@ macro_rules! conformance {
                 a_retry_by_hand_starts_a_fresh_schedule
                 a_retry_by_hand_leaves_an_attempt_alone
                 the_census_is_exact_at_every_step
+            );
+            conformance!(@ $subject, expiring:
+                what_expires_while_it_waits_is_a_dead_letter
+                what_expires_in_an_attempt_is_left_to_its_result
             );
             conformance!(@ $subject, vitals:
                 any_trajectory_is_the_pure_one

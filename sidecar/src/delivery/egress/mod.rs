@@ -18,14 +18,14 @@ mod identity;
 mod names;
 mod own;
 mod pool;
-#[cfg(test)]
-mod properties;
 mod proxy;
 mod reach;
 mod refusal;
 mod resolve;
 mod response;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use address::{AllowList, InvalidAllowList};
