@@ -1,5 +1,6 @@
 //! Which endpoints an event goes to. Pure; every store decides with this.
 
+use std::borrow::Borrow;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -88,11 +89,11 @@ impl<'a> Sight<'a> {
 }
 
 /// Those of one tenant's endpoints that get an event, in their given order.
-pub fn matching<'a>(
-    endpoints: impl IntoIterator<Item = &'a Endpoint>,
+pub fn matching<'a, E: Borrow<Endpoint> + 'a>(
+    endpoints: impl IntoIterator<Item = &'a E>,
     sight: &Sight<'_>,
-) -> impl Iterator<Item = &'a Endpoint> {
-    endpoints.into_iter().filter(|endpoint| sight.is_for(endpoint))
+) -> impl Iterator<Item = &'a E> {
+    endpoints.into_iter().filter(|endpoint| sight.is_for((*endpoint).borrow()))
 }
 
 #[cfg(test)]

@@ -84,6 +84,9 @@ pub struct Ask {
     pub room: u16,
     /// How long after the endpoint's own timeout each lease shall still hold.
     pub grace: Duration,
+    /// Whether the worker waits for what this ask leaves room for: a store may then lease what is accepted here at once,
+    /// up to that room, and hand it out with the next ask. What has no room there goes back.
+    pub ahead: bool,
 }
 
 /// What a worker got.

@@ -169,7 +169,12 @@ pub fn first(limit: u16) -> Page {
 }
 
 pub async fn take(store: &dyn Store, now: Millis, room: u16) -> Taken {
-    store.take(Ask { now, room, grace: GRACE }).await.unwrap()
+    store.take(Ask { now, room, grace: GRACE, ahead: false }).await.unwrap()
+}
+
+/// As [`take`], by a worker that waits for what it left room for.
+pub async fn take_and_wait(store: &dyn Store, now: Millis, room: u16) -> Vec<Lease> {
+    store.take(Ask { now, room, grace: GRACE, ahead: true }).await.unwrap().leases
 }
 
 pub async fn leases(store: &dyn Store, now: Millis, room: u16) -> Vec<Lease> {

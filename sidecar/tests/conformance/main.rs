@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a promise's name is its documentation")]
 
 mod accepting;
+mod ahead;
 mod durability;
 mod expiring;
 mod finding;
@@ -64,6 +65,14 @@ macro_rules! conformance {
                 next_tells_when_to_look_again
                 a_breaker_makes_deliveries_wait_and_costs_no_attempt
                 a_straggler_does_not_close_a_breaker
+            );
+            conformance!(@ $subject, ahead:
+                what_comes_while_a_worker_waits_is_leased_once
+                a_waiting_worker_gets_what_it_has_room_for
+                an_endpoints_limits_hold_for_a_waiting_worker
+                an_open_breaker_holds_for_a_waiting_worker
+                a_lease_for_a_waiting_worker_ends_like_any_other
+                nothing_that_waits_is_overtaken_for_a_waiting_worker
             );
             conformance!(@ $subject, settling:
                 a_success_delivers
@@ -123,6 +132,7 @@ macro_rules! conformance {
             );
             conformance!(@ $subject, history:
                 any_history_is_what_a_simple_model_makes_of_it
+                any_history_is_that_with_a_worker_that_waits
             );
         }
     };

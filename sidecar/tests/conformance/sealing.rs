@@ -85,7 +85,7 @@ pub async fn a_key_that_is_missing_is_named_and_may_come_back(subject: &impl Kep
             Err(error) => error,
             Ok(store) => {
                 assert!(store.ping().await.is_err(), "its health tells");
-                store.take(Ask { now: at(0), room: 10, grace: GRACE }).await.unwrap_err()
+                store.take(Ask { now: at(0), room: 10, grace: GRACE, ahead: false }).await.unwrap_err()
             }
         };
         assert_eq!(error.fault, StoreFault::Unavailable, "{error:?}");

@@ -35,7 +35,7 @@ async fn asks_for_no_more_than_could_start_at_once() {
     );
     transport.gate.add_permits(9);
     wait_until("nine results", || pool.settled(9)).await;
-    assert!(store.asks.lock().unwrap().iter().all(|(_, room)| (1..=3).contains(room)));
+    assert!(store.asks.lock().unwrap().iter().all(|ask| (1..=3).contains(&ask.room)));
     assert_eq!(pool.stop().await, Drained::Clean);
 }
 
@@ -152,7 +152,7 @@ async fn looks_again_when_the_store_said_and_no_sooner() {
     *store.next.lock().unwrap() = Some(TokioClock::START.plus(Duration::from_millis(300)));
     let pool = Running::start(&store, &FakeTransport::new(), settings(1));
     let looks =
-        || store.asks.lock().unwrap().iter().map(|(at, _)| at.since(TokioClock::START)).collect::<Vec<_>>();
+        || store.asks.lock().unwrap().iter().map(|ask| ask.now.since(TokioClock::START)).collect::<Vec<_>>();
     wait_until("a second look", || if looks().len() < 2 { Err(looks()) } else { Ok(()) }).await;
     let second = looks()[1].as_millis();
     assert!((300..=310).contains(&second), "{second} ms");

@@ -53,6 +53,18 @@ async fn gives_back_what_a_take_brings_after_the_stop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tells_the_store_that_nobody_waits_any_more() {
+    let (store, transport) = (FakeStore::with([]), FakeTransport::new());
+    let pool = Running::start(&store, &transport, settings(4));
+    let looked = || if store.asks.lock().unwrap().is_empty() { Err("no look yet") } else { Ok(()) };
+    wait_until("a look", looked).await;
+    assert_eq!(pool.stop().await, Drained::Clean);
+    let asks = store.asks.lock().unwrap();
+    assert!(asks.first().is_some_and(|ask| (ask.room, ask.ahead) == (4, true)), "{asks:?}");
+    assert!(asks.last().is_some_and(|ask| (ask.room, ask.ahead) == (0, false)), "{asks:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn does_not_wait_for_a_take_that_hangs() {
     let (store, transport) = (FakeStore::with([lease(1, "ok")]), FakeTransport::new());
     *store.gate.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));

@@ -88,7 +88,7 @@ async fn a_taking_nobody_waits_for_is_given_back() {
     let store = file(folder.path());
     put(&store, &endpoint("a")).await;
     let id = accept_one(&store, at(0)).await;
-    let asked = store.take(Ask { now: at(0), room: 10, grace: GRACE });
+    let asked = store.take(Ask { now: at(0), room: 10, grace: GRACE, ahead: false });
     assert!(asked.now_or_never().is_none(), "it was asked, and nobody waited");
     assert_eq!(lease(&store, at(0)).await.delivery, id);
 }

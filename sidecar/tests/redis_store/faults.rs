@@ -266,3 +266,30 @@ async fn an_address_that_is_none_is_refused_without_showing_it() {
     let server = RedisServer::start().await;
     assert!(!format!("{:?}", store_with(&server, StoreSettings::default()).unwrap()).contains("whsec"));
 }
+
+#[tokio::test]
+async fn what_a_call_leased_that_was_cut_off_goes_back_long_before_its_end() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 0, "so that Redis knows the scripts").await;
+    assert!(take_and_wait(&store, at(0), 10).await.is_empty());
+    for cut_off in ["an accept that leases for who waits", "a take"] {
+        let now = at(1);
+        server.freeze(true);
+        let moment = Duration::from_millis(100);
+        match cut_off {
+            "a take" => assert!(timeout(moment, take(&store, now, 10)).await.is_err(), "{cut_off}"),
+            _ => assert!(timeout(moment, try_accept(&store, 1)).await.is_err(), "{cut_off}"),
+        }
+        server.freeze(false);
+        let leased = async || store.census().await.is_ok_and(|census| census.endpoints[0].in_flight == 1);
+        wait_until("do what it was asked", leased).await;
+        assert_eq!(store.maintain(now).await.unwrap().reclaimed, 1, "{cut_off}");
+        assert_eq!(store.census().await.unwrap().endpoints[0].in_flight, 0, "{cut_off}");
+    }
+    let lease = lease(&store, at(2)).await;
+    assert_eq!((lease.attempt, lease.step), (1, 1), "no attempt was made");
+    settle(&store, succeeded(&lease, at(3)), at(3)).await;
+    assert_eq!(store.maintain(at(4)).await.unwrap().reclaimed, 0);
+}

@@ -40,19 +40,34 @@ impl Taker {
 
     /// Takes until `stop`.
     pub(super) async fn run(mut self, stop: &CancellationToken) {
+        let mut answered = true;
         while let Some(room) = stop.run_until_cancelled(free(&self.room)).await.flatten() {
-            self.turn(room, stop).await;
+            answered = self.turn(room, stop).await;
+        }
+        if answered {
+            self.withdraw(stop).await;
+        }
+    }
+
+    /// Nothing more is wanted: what the store has leased ahead goes back.
+    async fn withdraw(&self, stop: &CancellationToken) {
+        match self.take(0, stop).await {
+            Some(Ok(taken)) => debug_assert!(taken.leases.is_empty(), "there was no room"),
+            Some(Err(error)) => tracing::warn!(%error, "what was leased ahead comes back by itself"),
+            None => {}
         }
     }
 
     /// One look. The wake-up is listened for before looking, so that none is missed in between; and there is room
-    /// before there is a lease, so that nothing is leased that could not start at once.
-    async fn turn(&mut self, room: OwnedSemaphorePermit, stop: &CancellationToken) {
+    /// before there is a lease, so that nothing is leased that could not start at once. Answers whether the store did.
+    async fn turn(&mut self, room: OwnedSemaphorePermit, stop: &CancellationToken) -> bool {
         let wake = self.attempts.shared.store.wake();
         let mut woken = pin!(wake.notified());
         woken.as_mut().enable();
         let asked = room.num_permits();
-        match self.take(asked, stop).await {
+        let answer = self.take(asked, stop).await;
+        let answered = answer.is_some();
+        match answer {
             None => {}
             Some(Ok(taken)) => {
                 self.patience.succeeded();
@@ -67,13 +82,14 @@ impl Taker {
                 stop.run_until_cancelled(tokio::time::sleep(pause)).await.unwrap_or(());
             }
         }
+        answered
     }
 
     /// `None` when the pool stopped and the store did not answer in time: what was leased comes back by itself.
     async fn take(&self, asked: usize, stop: &CancellationToken) -> Option<Result<Taken, StoreError>> {
         let shared = &self.attempts.shared;
         let room = u16::try_from(asked).unwrap_or(u16::MAX);
-        let ask = Ask { now: shared.clock.now(), room, grace: shared.settings.lease_grace };
+        let ask = Ask { now: shared.clock.now(), room, grace: shared.settings.lease_grace, ahead: room > 0 };
         let too_late = async {
             stop.cancelled().await;
             tokio::time::sleep(Self::LAST_TAKE).await;

@@ -1,18 +1,23 @@
 //! Taking events in: who gets them is decided here, from remembered endpoints; whether that still holds, whether they
-//! are known and whether there is room is decided by the script, which then writes all of them or none.
+//! are known and whether there is room is decided by the script, which then writes all of them or none. While a worker
+//! waits it also leases what can be tried at once.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value};
 
+use super::ahead::Promise;
+use super::claims::Claim;
+use super::draft::{Draft, Drafted, Leased, Seen, due_at_once, first_due, read_leases};
 use super::fault::{broken, failed, full};
 use super::keys::Shard;
 use super::record::{Damaged, Head};
 use super::registry::TenantView;
 use super::{Millis, Shared, StoreError, scripts};
-use crate::model::{DeliveryId, Sight, Tenant, matching};
-use crate::store::{Acceptance, Offer, StoreFault};
+use crate::model::{DeliveryId, Endpoint, Tenant, matching};
+use crate::store::{Acceptance, Lease, Offer, StoreFault};
 
 const OPERATION: &str = "accept";
 /// How often the endpoints may change under our hands before we give up for now.
@@ -20,24 +25,13 @@ const TRIES: usize = 8;
 
 type Views = BTreeMap<Tenant, Arc<TenantView>>;
 
-/// An offer with what its tenant's endpoints see of it, however often they are asked.
-struct Seen<'a> {
-    offer: &'a Offer,
-    sight: Sight<'a>,
-}
-
-impl<'a> Seen<'a> {
-    fn of(offer: &'a Offer) -> Self {
-        Self { offer, sight: Sight::of(&offer.event) }
-    }
-}
-
 /// What the script did with the offers of one shard.
 enum Reply {
     Accepted {
         /// Deliveries pending in the shard.
         pending: u64,
         answers: Vec<Acceptance>,
+        leased: Vec<Leased>,
     },
     /// This tenant's endpoints are not as we believed.
     Stale(String),
@@ -80,15 +74,23 @@ impl Shared {
     ) -> Result<Vec<Acceptance>, StoreError> {
         for _ in 0..TRIES {
             let views = self.views(offers.iter().copied()).await?;
-            let call = self.accept_call(shard, offers, &views, now)?;
+            let drafts: Vec<Drafted<'_>> =
+                offers.iter().map(|offer| (*offer, self.draft(offer, &views, now))).collect();
+            let promise = self.ahead.promise(due_at_once(&drafts, now));
+            let claim = (promise.leases > 0).then(|| self.claims.begin(shard, self.random()));
+            let token = claim.as_ref().map(|claim| claim.token);
+            let call = self.accept_call(shard, &drafts, &views, (&promise, token), now)?;
             let reply = self.link.accept(shard, &call).await.map_err(failed(OPERATION));
             let reply: Vec<Value> = reply.inspect_err(|error| self.may_have_been_done(shard, error))?;
-            match read_reply(reply, offers.len()).map_err(broken(OPERATION))? {
-                Reply::Accepted { pending, answers } => {
+            let reply = read_reply(reply, offers.len()).map_err(broken(OPERATION))?;
+            claim.into_iter().for_each(Claim::answered);
+            match reply {
+                Reply::Accepted { pending, answers, leased } => {
                     self.pending.set(shard, pending);
-                    if let Some(due) = first_due(offers, &answers, now) {
-                        self.horizons.lower(shard, Some(due));
-                    }
+                    let leases = read_leases(&leased, token, &drafts).map_err(broken(OPERATION))?;
+                    let due = first_due(&drafts, &answers, &leases, now);
+                    let unwanted = self.announce(shard, due, promise, leases);
+                    self.give_back(&unwanted, now).await;
                     return Ok(answers);
                 }
                 Reply::Stale(tenant) => {
@@ -100,6 +102,22 @@ impl Shared {
         }
         let source = Some("the endpoints keep changing".into());
         Err(StoreError { operation: OPERATION, fault: StoreFault::Unavailable, source })
+    }
+
+    /// Who waits gets what was leased, and learns of what is `due`. Answers leases that nobody wants any more.
+    fn announce(
+        &self,
+        shard: Shard,
+        due: Option<Millis>,
+        promise: Promise<'_>,
+        leases: Vec<Lease>,
+    ) -> Vec<Lease> {
+        let (leased, ends) = (!leases.is_empty(), leases.iter().map(|lease| lease.ends_at).min());
+        let unwanted = promise.keep(leases);
+        if self.horizons.learn(shard, due.into_iter().chain(ends).min()) || leased {
+            self.horizons.notify();
+        }
+        unwanted
     }
 
     /// What was written and not answered is to be delivered as well, and nobody else tells us of it.
@@ -120,73 +138,72 @@ impl Shared {
         Ok(views)
     }
 
+    fn draft(&self, offer: &Seen<'_>, views: &Views, now: Millis) -> Vec<Draft> {
+        let tenant = &offer.offer.event.tenant;
+        let mut drafts: Vec<Draft> = recipients(offer, views)
+            .map(|endpoint| Draft {
+                id: DeliveryId::fresh(now, self.random(), tenant),
+                endpoint: Arc::clone(endpoint),
+            })
+            .collect();
+        drafts.sort_unstable_by_key(|draft| Reverse(draft.id));
+        drafts
+    }
+
     fn accept_call(
         &self,
         shard: Shard,
-        offers: &[&Seen<'_>],
+        drafts: &[Drafted<'_>],
         views: &Views,
+        (promise, token): (&Promise<'_>, Option<u64>),
         now: Millis,
     ) -> Result<ScriptInvocation<'static>, StoreError> {
         let window = u64::try_from(self.settings.idempotency_window.as_millis()).unwrap_or(u64::MAX);
+        let grace = u64::try_from(promise.grace.as_millis()).unwrap_or(u64::MAX);
         let mut call = scripts::ACCEPT.prepare_invoke();
         call.key(self.keys.prefix(shard)).arg(now.0).arg(self.room(shard)).arg(window.min(LONGEST_MS));
         let channel = if self.others.none() { String::new() } else { self.keys.channel() };
         call.arg(channel).arg(&self.origin).arg(shard.to_string());
+        call.arg(promise.leases).arg(grace).arg(token.map(|token| self.owned(token)).unwrap_or_default());
         call.arg(views.len());
         for (tenant, view) in views {
             call.arg(tenant.as_str()).arg(&view.version);
         }
-        call.arg(offers.len());
-        for offer in offers {
-            self.add_offer(&mut call, offer, views, now)?;
+        call.arg(drafts.len());
+        for drafted in drafts {
+            add_offer(&mut call, drafted, now)?;
         }
         Ok(call)
     }
+}
 
-    fn add_offer(
-        &self,
-        call: &mut ScriptInvocation<'_>,
-        offer: &Seen<'_>,
-        views: &Views,
-        now: Millis,
-    ) -> Result<(), StoreError> {
-        let (event, keys) = (&offer.offer.event, &offer.offer.keys);
-        let head = Head::write(event).map_err(broken(OPERATION))?;
-        call.arg(event.id.to_string()).arg(event.tenant.as_str()).arg(head).arg(event.payload.as_ref());
-        call.arg(event.due(now).0).arg(event.expires_at.map_or_else(String::new, |end| end.0.to_string()));
-        call.arg(keys.len());
-        for key in keys {
-            call.arg(key.as_str());
-        }
-        let mut deliveries: Vec<(DeliveryId, &str)> = recipients(offer, views)
-            .map(|endpoint| (DeliveryId::fresh(now, self.random(), &event.tenant), endpoint))
-            .collect();
-        // newest first, as they are listed
-        deliveries.sort_unstable_by(|a, b| b.cmp(a));
-        call.arg(deliveries.len());
-        for (delivery, endpoint) in deliveries {
-            call.arg(delivery.to_string()).arg(endpoint);
-        }
-        Ok(())
+fn add_offer(
+    call: &mut ScriptInvocation<'_>,
+    (offer, drafts): &Drafted<'_>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let (event, keys) = (&offer.offer.event, &offer.offer.keys);
+    let head = Head::write(event).map_err(broken(OPERATION))?;
+    call.arg(event.id.to_string()).arg(event.tenant.as_str()).arg(head).arg(event.payload.as_ref());
+    call.arg(event.due(now).0).arg(event.expires_at.map_or_else(String::new, |end| end.0.to_string()));
+    call.arg(keys.len());
+    for key in keys {
+        call.arg(key.as_str());
     }
+    call.arg(drafts.len());
+    for draft in drafts {
+        call.arg(draft.id.to_string()).arg(draft.endpoint.id.as_str());
+    }
+    Ok(())
 }
 
 /// A century: a window is a number that Lua can add to a moment exactly.
 const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
 
-/// The ids of the endpoints that get an event.
-fn recipients<'a>(offer: &'a Seen<'_>, views: &'a Views) -> impl Iterator<Item = &'a str> {
+/// The endpoints that get an event.
+fn recipients<'a>(offer: &'a Seen<'_>, views: &'a Views) -> impl Iterator<Item = &'a Arc<Endpoint>> {
     let endpoints = views.get(&offer.offer.event.tenant).map_or(&[][..], |view| &view.endpoints);
-    matching(endpoints.iter().map(AsRef::as_ref), &offer.sight).map(|endpoint| endpoint.id.as_str())
-}
-
-/// When the first of the deliveries that were made is due; by this call, or by the same one whose answer was lost.
-fn first_due(offers: &[&Seen<'_>], answers: &[Acceptance], now: Millis) -> Option<Millis> {
-    let made = offers
-        .iter()
-        .zip(answers)
-        .filter(|(offer, answer)| answer.deliveries > 0 && answer.id == offer.offer.event.id);
-    made.map(|(offer, _)| offer.offer.event.due(now)).min()
+    matching(endpoints, &offer.sight)
 }
 
 fn read_reply(reply: Vec<Value>, offers: usize) -> Result<Reply, Damaged> {
@@ -204,7 +221,7 @@ fn read_reply(reply: Vec<Value>, offers: usize) -> Result<Reply, Damaged> {
                 })
                 .collect();
             let answers = answers.filter(|answers| answers.len() == offers).ok_or(damaged)?;
-            Ok(Reply::Accepted { pending, answers })
+            Ok(Reply::Accepted { pending, answers, leased: read(part()?)? })
         }
         1 => Ok(Reply::Stale(read(part()?)?)),
         2 => Ok(Reply::Full),

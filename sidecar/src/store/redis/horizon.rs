@@ -61,17 +61,19 @@ impl Horizons {
 
     /// News: this shard may have work at `horizon`.
     pub(super) fn lower(&self, shard: Shard, horizon: Horizon) {
-        let nearer = {
-            let mut hints = self.lock();
-            let Some(hint) = hints.get_mut(shard.index()) else { return };
-            let nearer = earlier(horizon, hint.next) != hint.next;
-            hint.next = earlier(horizon, hint.next);
-            hint.news = hint.news.wrapping_add(1);
-            nearer
-        };
-        if nearer {
+        if self.learn(shard, horizon) {
             self.notify();
         }
+    }
+
+    /// As [`Self::lower`], but wakes nobody: answers whether somebody should be.
+    pub(super) fn learn(&self, shard: Shard, horizon: Horizon) -> bool {
+        let mut hints = self.lock();
+        let Some(hint) = hints.get_mut(shard.index()) else { return false };
+        let nearer = earlier(horizon, hint.next) != hint.next;
+        hint.next = earlier(horizon, hint.next);
+        hint.news = hint.news.wrapping_add(1);
+        nearer
     }
 
     /// Nothing is known any more.
@@ -114,7 +116,8 @@ impl Horizons {
         self.lock().iter().fold(None, |next, hint| earlier(next, hint.next))
     }
 
-    fn notify(&self) {
+    /// Wakes who waits for work.
+    pub(super) fn notify(&self) {
         self.wake.notify_waiters();
         self.wake.notify_one();
     }

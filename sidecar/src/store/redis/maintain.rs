@@ -34,7 +34,7 @@ impl Shared {
 
     pub(super) async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
         self.open(OPERATION).await?;
-        let reclaimed = self.evict(now).await?;
+        let reclaimed = self.evict(now).await?.saturating_add(self.find_lost(now).await?);
         let shards = try_join_all(Shard::all().map(|shard| self.maintain_shard(shard, now))).await?;
         Ok(shards.into_iter().fold(Maintained { reclaimed, trimmed: 0 }, |sum, shard| Maintained {
             reclaimed: sum.reclaimed.saturating_add(shard.reclaimed),
@@ -44,15 +44,24 @@ impl Shared {
 
     /// Takes back what a process that is gone had leased; answers how many leases.
     pub(super) async fn evict_one(&self, owner: &str, now: Millis) -> Result<u64, StoreError> {
-        let evictions = Shard::all().map(|shard| async move {
-            let mut call = scripts::EVICT.prepare_invoke();
-            call.key(self.keys.prefix(shard)).arg(now.0).arg(owner);
-            let reply = self.link.run(shard, &call, Again::Safe).await;
-            let (horizon, leases): (String, u64) = reply.map_err(failed(OPERATION))?;
-            self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
-            Ok::<_, StoreError>(leases)
-        });
+        let whose = [owner.to_owned()];
+        let evictions = Shard::all().map(|shard| self.evict_from(shard, &whose, now));
         Ok(try_join_all(evictions).await?.into_iter().sum())
+    }
+
+    /// Takes back what these processes, or calls, have leased in a shard; answers how many leases.
+    pub(super) async fn evict_from(
+        &self,
+        shard: Shard,
+        whose: &[String],
+        now: Millis,
+    ) -> Result<u64, StoreError> {
+        let mut call = scripts::EVICT.prepare_invoke();
+        call.key(self.keys.prefix(shard)).arg(now.0).arg(whose);
+        let reply = self.link.run(shard, &call, Again::Safe).await;
+        let (horizon, leases): (String, u64) = reply.map_err(failed(OPERATION))?;
+        self.horizons.lower(shard, read_horizon(&horizon).map_err(broken(OPERATION))?);
+        Ok(leases)
     }
 
     async fn maintain_shard(&self, shard: Shard, now: Millis) -> Result<Maintained, StoreError> {

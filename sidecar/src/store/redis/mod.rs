@@ -20,7 +20,10 @@
 //! noticed by the version that is gone; the endpoints are then written again from memory, events are not.
 
 mod accept;
+mod ahead;
 mod census;
+mod claims;
+mod draft;
 mod fault;
 mod horizon;
 mod keys;
@@ -52,7 +55,9 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::ahead::Ahead;
 use self::census::Pending;
+use self::claims::Claims;
 use self::fault::broken;
 use self::horizon::Horizons;
 use self::keys::Keys;
@@ -124,6 +129,8 @@ struct Shared {
     losses: Losses,
     pending: Pending,
     endpoints: EndpointCache,
+    ahead: Ahead,
+    claims: Claims,
     entropy: Mutex<StdRng>,
     /// By what this process knows its own messages, and others its leases.
     origin: String,
@@ -147,6 +154,8 @@ impl Shared {
             losses: Losses::default(),
             pending: Pending::default(),
             endpoints: EndpointCache::default(),
+            ahead: Ahead::default(),
+            claims: Claims::default(),
             entropy: Mutex::new(entropy),
             origin,
             others: Others::default(),

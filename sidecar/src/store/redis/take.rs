@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 
+use super::ahead::Collected;
 use super::fault::{broken, failed};
 use super::horizon::Look;
 use super::link::Again;
@@ -12,7 +13,7 @@ use super::record::{Damaged, Head, Unreadable, read_horizon};
 use super::{Millis, Shared, StoreError, scripts};
 use crate::model::{Endpoint, Event};
 use crate::seal::{Seal, SealError};
-use crate::store::{Ask, Lease, Taken};
+use crate::store::{Ask, Lease, Report, Settlement, Taken};
 
 const OPERATION: &str = "take";
 /// How often what is left of the room is offered again.
@@ -47,12 +48,15 @@ type LeaseRow = (String, usize, usize, u32, u32, u64);
 
 impl Shared {
     /// Shards that may have work are asked at once and share the room evenly; what that leaves over goes to those
-    /// that have more. A shard there is no room for is asked all the same, for when it has work.
+    /// that have more. A shard there is no room for is asked all the same, for when it has work. What was leased ahead
+    /// comes first.
     pub(super) async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
         self.open(OPERATION).await?;
-        let (mut leases, mut failure) = (Vec::new(), None);
+        let Collected { mut leases, excess, room: most } = self.ahead.collect(ask);
+        self.give_back(&excess, ask.now).await;
+        let (most, mut failure) = (most.saturating_add(leases.len()), None);
         for _ in 0..ROUNDS {
-            let room = usize::from(ask.room).saturating_sub(leases.len());
+            let room = most.saturating_sub(leases.len());
             // beginning anywhere, so that no shard is always the last
             let looks = self.horizons.begin(ask.now, self.random::<u8>().into());
             if room == 0 || looks.is_empty() {
@@ -71,10 +75,29 @@ impl Shared {
                 break;
             }
         }
+        if ask.ahead && failure.is_none() {
+            self.ahead.invite(most.saturating_sub(leases.len()), ask.grace);
+        }
         match failure {
             Some(error) if leases.is_empty() => Err(error),
             // what was leased must be delivered; the shard that failed is asked again by the next take
             Some(_) | None => Ok(Taken { leases, next: self.horizons.next() }),
+        }
+    }
+
+    /// Gives back what was leased and will not be attempted. What cannot be given back now is when its lease ends.
+    pub(super) async fn give_back(&self, leases: &[Lease], now: Millis) {
+        if leases.is_empty() {
+            return;
+        }
+        let returned = |lease: &Lease| Settlement {
+            delivery: lease.delivery,
+            token: lease.token,
+            report: Report::Returned,
+        };
+        let returned: Vec<Settlement> = leases.iter().map(returned).collect();
+        if let Err(error) = self.settle(&returned, now).await {
+            tracing::warn!(%error, leases = leases.len(), "leases not given back; they will end");
         }
     }
 
@@ -84,13 +107,14 @@ impl Shared {
     }
 
     async fn take_shard(&self, look: Look, room: usize, ask: Ask) -> Result<Vec<Lease>, StoreError> {
-        let token: u64 = self.random();
-        let grace = u64::try_from(ask.grace.as_millis()).unwrap_or(u64::MAX);
+        let claim = self.claims.begin(look.shard, self.random());
+        let (token, grace) = (claim.token, u64::try_from(ask.grace.as_millis()).unwrap_or(u64::MAX));
         let mut call = scripts::TAKE.prepare_invoke();
         call.key(self.keys.prefix(look.shard)).arg(ask.now.0).arg(room).arg(grace).arg(self.owned(token));
         call.arg(self.settings.retry_percent);
         let reply = self.link.run(look.shard, &call, Again::IfNotMade).await;
         let (horizon, pending, endpoints, events, rows): Reply = reply.map_err(failed(OPERATION))?;
+        claim.answered();
         self.horizons.end(look, read_horizon(&horizon).map_err(broken(OPERATION))?);
         self.pending.set(look.shard, pending);
 

@@ -21,8 +21,8 @@ pub(crate) struct FakeStore {
     wake: Arc<Notify>,
     /// What [`Taken::next`] says when nothing is due.
     pub(crate) next: Mutex<Option<Millis>>,
-    /// Every look: when, for how many.
-    pub(crate) asks: Mutex<Vec<(Millis, u16)>>,
+    /// Every look.
+    pub(crate) asks: Mutex<Vec<Ask>>,
     pub(crate) settled: Mutex<Vec<Settlement>>,
     /// How many results came in each call.
     pub(crate) batches: Mutex<Vec<usize>>,
@@ -95,7 +95,7 @@ fn not_here<T>(operation: &'static str) -> Result<T, StoreError> {
 #[async_trait]
 impl Store for FakeStore {
     async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
-        self.asks.lock().unwrap().push((ask.now, ask.room));
+        self.asks.lock().unwrap().push(ask);
         self.present("take")?;
         let leases: Vec<_> = {
             let mut due = self.due.lock().unwrap();

@@ -1,8 +1,10 @@
--- accept: events with their keys and deliveries, all or nothing.
+-- accept: events with their keys and deliveries, all or nothing. What could be leased in this moment is, if somebody
+-- here waits for work.
 -- ARGV: now · room for deliveries · key window (ms) · channel, empty when nobody listens · origin · shard
---       tenants, each (name, registry version) · offers, each
+--       most leases · grace (ms) · token · tenants, each (name, registry version) · offers, each
 --       (event, tenant, head, payload, due, end or empty, keys…, deliveries… as (delivery, endpoint)); every list after its length
--- Answers {0, pending, {event, deliveries, duplicate, …}} · {1, tenant} when its registry moved on · {2} when full.
+-- Answers {0, pending, {event, deliveries, duplicate, …}, {delivery's number, ends, …}}, the number counted from 1 over
+-- all offers · {1, tenant} when its registry moved on · {2} when full.
 local at = 0
 local function arg() at = at + 1; return ARGV[at] end
 local function list(width)
@@ -13,6 +15,7 @@ end
 
 local now, room, window = tonumber(arg()), tonumber(arg()), tonumber(arg())
 local channel, origin, shard = arg(), arg(), arg()
+local vacant, grace, token = tonumber(arg()), tonumber(arg()), arg()
 
 local tenants = list(2)
 for i = 1, #tenants, 2 do
@@ -32,7 +35,26 @@ local function known(keys)
   end
 end
 
-local answers, fresh, added = {}, {}, 0
+local leases, leased = {}, {}
+local function lease(delivery, number, ends)
+  leases[#leases + 1], leases[#leases + 2] = number, ends
+  leased[#leased + 1], leased[#leased + 2] = ends, delivery
+  vacant = vacant - 1
+end
+
+-- The same event once more is the same call once more: its first answer was lost on the way, and what it leased with it.
+local function repeated(offer)
+  local count = call('HGET', P .. offer.event, 'n')
+  for i = 1, count and token ~= '' and #offer.deliveries or 0, 2 do
+    local delivery = offer.deliveries[i]
+    if call('HGET', P .. delivery, 't') == token then
+      lease(delivery, offer.number + (i + 1) / 2, call('ZSCORE', LEASES, delivery))
+    end
+  end
+  return count and { offer.event, tonumber(count) }
+end
+
+local answers, fresh, added, number = {}, {}, 0, 0
 local function answer(event, deliveries, duplicate)
   answers[#answers + 1] = event
   answers[#answers + 1] = deliveries
@@ -42,14 +64,13 @@ end
 for _ = 1, tonumber(arg()) do
   local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), due = arg(), ends = arg() }
   offer.keys, offer.deliveries = list(1), list(2)
+  offer.number, offer.count = number, #offer.deliveries / 2
+  number = number + offer.count
   for i, key in ipairs(offer.keys) do offer.keys[i] = P .. 'key:' .. offer.tenant .. ':' .. key end
-  -- The same event once more is the same call once more: its first answer was lost on the way.
-  local again = call('HGET', P .. offer.event, 'n')
-  local first = again and { offer.event, tonumber(again) } or known(offer.keys)
+  local first = repeated(offer) or known(offer.keys)
   if first then
     answer(first[1], first[2], 1)
   else
-    offer.count = #offer.deliveries / 2
     for _, key in ipairs(offer.keys) do seen[key] = { offer.event, offer.count } end
     fresh[#fresh + 1] = offer
     added = added + offer.count
@@ -57,8 +78,34 @@ for _ = 1, tonumber(arg()) do
   end
 end
 
-local pending = tonumber(call('HGET', SUMS, 'pending') or 0) + added
+local sums = call('HMGET', SUMS, 'pending', 'serial')
+local pending = tonumber(sums[1] or 0) + added
+served = tonumber(sums[2] or 0)
 if added > 0 and pending > room then return { 2 } end
+
+-- While no endpoint stands in the turn, nobody is overtaken by one for which nothing waits, and that may be tried.
+local free = vacant > 0 and added > 0 and call('ZCARD', TURN) == 0
+local hosts = {}
+local function host_of(endpoint)
+  if hosts[endpoint] == nil then
+    local s = call('HMGET', state_of(endpoint), 'on', 'max', 'flight', 'timeout', 'gap', 'breaker', 'cap', 'hold')
+    local ready = s[1] == '1' and s[5] == '0' and (s[6] or 'closed') == 'closed' and tonumber(s[8] or 0) <= now
+    local flight = tonumber(s[3] or 0)
+    hosts[endpoint] = ready and call('EXISTS', queue_of(endpoint), queue_of(endpoint, true)) == 0
+      and { places = concurrency(tonumber(s[2]), tonumber(s[7] or 0)) - flight, flight = flight,
+        ends = whole(now + tonumber(s[4]) + grace) }
+  end
+  return hosts[endpoint]
+end
+
+-- When the lease of a delivery ends that is made at once; nothing when it has to wait.
+local function seat(endpoint, due)
+  if not free or vacant < 1 or due > now then return end
+  local host = host_of(endpoint)
+  if not host or host.places < 1 then return end
+  host.places, host.flight = host.places - 1, host.flight + 1
+  return host.ends
+end
 
 -- Gives an endpoint its turn, or a moment to wait for; once for each that is nearer than the last.
 local ahead, news = {}, false
@@ -66,6 +113,7 @@ local function announce(endpoint, due)
   if ahead[endpoint] and ahead[endpoint] <= due then return end
   ahead[endpoint] = due
   if due <= now then
+    free = false
     news = join(endpoint) or news
   else
     news = call('ZADD', WAIT, 'LT', 'CH', due, endpoint) == 1 or news
@@ -77,11 +125,16 @@ for _, offer in ipairs(fresh) do
   for i = 1, #offer.deliveries, 2 do
     local delivery, endpoint = offer.deliveries[i], offer.deliveries[i + 1]
     ids[#ids + 1] = delivery
+    local ends = seat(endpoint, tonumber(offer.due))
     call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', offer.due,
-      'u', now)
-    call('ZADD', queue_of(endpoint), offer.due, delivery)
-    tenants[endpoint] = offer.tenant
-    announce(endpoint, tonumber(offer.due))
+      'u', now, 't', ends and token or '')
+    if ends then
+      lease(delivery, offer.number + (i + 1) / 2, ends)
+    else
+      call('ZADD', queue_of(endpoint), offer.due, delivery)
+      tenants[endpoint] = offer.tenant
+      announce(endpoint, tonumber(offer.due))
+    end
   end
   call('HSET', P .. offer.event, 't', offer.tenant, 'm', offer.head, 'p', offer.payload, 'd', table.concat(ids, ' '),
     'n', offer.count, 'k', offer.count)
@@ -96,5 +149,10 @@ for _, offer in ipairs(fresh) do
   for _, key in ipairs(offer.keys) do call('SET', key, value, 'PX', whole(window + 60000)) end
 end
 if added > 0 then call('HINCRBY', SUMS, 'pending', added) end
+for endpoint, host in pairs(hosts) do
+  if host then call('HSET', state_of(endpoint), 'flight', host.flight) end
+end
+each('ZADD', LEASES, leased)
+close()
 if news and channel ~= '' then tell(channel, origin, shard) end
-return { 0, pending, answers }
+return { 0, pending, answers, leases }

@@ -25,5 +25,5 @@ if tenant then
   tell(ARGV[5], ARGV[6], ARGV[7], tenant)
 end
 local more = call('SISMEMBER', GONE, endpoint) == 1 and bury(endpoint, now, limit) == limit
-write_ends()
+close()
 return { tenant and 1 or 0, more and 1 or 0 }

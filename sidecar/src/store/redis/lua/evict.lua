@@ -1,14 +1,14 @@
--- evict: the leases of a process that is gone go back.
--- ARGV: 1 now (ms) · 2 owner
+-- evict: leases that nobody will settle go back: all of a process, or those of one call.
+-- ARGV: 1 now (ms) · then processes, or tokens as leases have them, without a probe's mark
 -- Answers {horizon, leases}.
-local now, owner = tonumber(ARGV[1]), ARGV[2] .. '.'
-local evicted = 0
+local now, whose, evicted = tonumber(ARGV[1]), {}, 0
+for i = 2, #ARGV do whose[ARGV[i]] = true end
 for _, delivery in ipairs(call('ZRANGE', LEASES, 0, -1)) do
-  local token = call('HGET', P .. delivery, 't') or ''
-  if string.sub(token, 1, #owner) == owner then
+  local token = string.match(call('HGET', P .. delivery, 't') or '', '^[^?]*')
+  if whose[token] or whose[string.match(token, '^[^.]*')] then
     give_back(delivery, now)
     evicted = evicted + 1
   end
 end
-write_ends()
+close()
 return { horizon(), evicted }

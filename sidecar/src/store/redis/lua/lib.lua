@@ -20,8 +20,8 @@ end
 
 -- The turn is fair over tenants: start-time fair queueing (Goyal, Vin and Cheng, 1996). An endpoint's tag is the later
 -- of the tag served last, `serial`, and where its tenant stands; joining moves the tenant by one turn. A tenant of a
--- hundred endpoints is so served as often as one of a single.
-local tenants, standing, served = {}, {}, nil
+-- hundred endpoints is so served as often as one of a single. Where tenants stand is written by `close`.
+local tenants, stands, moved, served = {}, {}, {}, nil
 local function serial()
   served = served or tonumber(call('HGET', SUMS, 'serial') or 0)
   return served
@@ -31,11 +31,10 @@ end
 local function join(endpoint)
   tenants[endpoint] = tenants[endpoint] or call('HGET', state_of(endpoint), 'tenant') or ''
   local tenant = tenants[endpoint]
-  standing[tenant] = standing[tenant] or tonumber(call('HGET', SHARES, tenant) or 0)
-  local tag = math.max(serial(), standing[tenant])
+  stands[tenant] = stands[tenant] or tonumber(call('HGET', SHARES, tenant) or 0)
+  local tag = math.max(serial(), stands[tenant])
   if call('ZADD', TURN, 'NX', tag, endpoint) == 0 then return false end
-  standing[tenant] = tag + 1
-  call('HSET', SHARES, tenant, tag + 1)
+  stands[tenant], moved[tenant] = tag + 1, true
   return true
 end
 
@@ -85,6 +84,12 @@ local function write_ends()
   call('HINCRBY', SUMS, 'pending', -over.delivered - dead)
   if over.delivered > 0 then call('HINCRBY', SUMS, 'delivered', over.delivered) end
   if dead > 0 then call('HINCRBY', SUMS, 'dead', dead) end
+end
+
+-- Writes what was noted on the way. Every script that changes something ends with it.
+local function close()
+  write_ends()
+  for tenant in pairs(moved) do call('HSET', SHARES, tenant, stands[tenant]) end
 end
 
 -- `count` attempts at an endpoint are over, and it may have its turn again if only its cap kept it out.

@@ -36,7 +36,7 @@ while looked < limit do
   looked = looked + expire(event)
 end
 
-write_ends()
+close()
 
 local function forget_replay(replay)
   call('ZREM', P .. 'replays', replay)

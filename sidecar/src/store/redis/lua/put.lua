@@ -23,5 +23,6 @@ end
 call('HSET', P .. 'tenant:' .. tenant, endpoint, ARGV[4], '@', ARGV[9])
 call('ZADD', P .. 'endpoints', 0, endpoint)
 if call('EXISTS', queue_of(endpoint), queue_of(endpoint, true)) > 0 then join(endpoint) end
+close()
 tell(ARGV[10], ARGV[11], ARGV[12], tenant)
 return 1

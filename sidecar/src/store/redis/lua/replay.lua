@@ -54,6 +54,7 @@ for _, one in ipairs(fresh) do
   list(event, delivery)
   enqueue(endpoint, delivery, now, false, now)
 end
+close()
 if #fresh > 0 then call('HINCRBY', SUMS, 'pending', #fresh) end
 if added > 0 then tell(ARGV[3], ARGV[4], ARGV[5]) end
 

@@ -7,5 +7,6 @@ local d = standing(delivery)
 if not d or (d.token and d.token ~= '') or not at_home(d) then return 0 end
 if d.status ~= 'pending' and tonumber(call('HGET', SUMS, 'pending') or 0) >= tonumber(ARGV[3]) then return 2 end
 make_due(delivery, d, now)
+close()
 tell(ARGV[4], ARGV[5], ARGV[6])
 return 1

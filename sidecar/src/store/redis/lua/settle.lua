@@ -107,8 +107,8 @@ end
 local results = {}
 for i = 8, #ARGV, WIDTH do results[#results + 1] = settle(i) end
 each('ZREM', LEASES, landed)
-write_ends()
 for endpoint, s in pairs(met) do
   if s then part(endpoint, s) end
 end
+close()
 return { horizon(), results, news }

@@ -139,7 +139,8 @@ local looks, round, quota = 256, 0, 0
 while room > 0 and looks > 0 do
   if round == 0 then
     round = call('ZCARD', TURN)
-    quota = math.max(1, math.floor(room / math.max(round, 1)))
+    if round == 0 then break end
+    quota = math.max(1, math.floor(room / round))
   end
   local endpoint = pop_turn()
   if not endpoint then break end
@@ -149,5 +150,5 @@ end
 if served then call('HSET', SUMS, 'serial', served) end
 
 each('ZADD', LEASES, ended)
-write_ends()
+close()
 return { horizon(), tonumber(call('HGET', SUMS, 'pending') or 0), endpoints, events, leases }
