@@ -10,8 +10,8 @@ use super::{Config, ConfigError, Surroundings};
 use crate::clock::Millis;
 use crate::delivery::egress::OwnListeners;
 use crate::model::{
-    Auth, BreakerRules, ClientCertificate, Endpoint, EndpointId, Filter, Glob, OAuth2, Retry, Secret,
-    SigningScheme, SigningSecret, Standing, Tenant,
+    Auth, BreakerRules, ClientCertificate, Endpoint, EndpointId, Filter, Glob, OAuth2, Ordering, Retry,
+    Secret, SigningScheme, SigningSecret, Standing, Tenant,
 };
 use crate::registry;
 
@@ -52,6 +52,10 @@ pub struct DeclaredEndpoint {
     /// Attempts a second; default no limit.
     #[serde(default)]
     pub rate_limit: Option<NonZeroU16>,
+    /// Whether deliveries wait for each other: `none`, all (`endpoint`), or those of one ordering key (`key`); default
+    /// `none`.
+    #[serde(default)]
+    pub ordering: Ordering,
     /// The deadline of an attempt, milliseconds, 100–120 000, default 15 000.
     #[serde(default = "registry::default_timeout_ms")]
     pub timeout_ms: u32,
@@ -147,6 +151,7 @@ impl DeclaredEndpoint {
                 .transpose()?,
             max_in_flight: self.max_in_flight,
             rate_limit: self.rate_limit,
+            ordering: self.ordering,
             timeout_ms: self.timeout_ms,
             retry: self.retry.clone(),
             breaker: self.breaker,

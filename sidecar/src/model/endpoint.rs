@@ -7,7 +7,8 @@ use std::num::NonZeroU16;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Auth, ClientCertificate, EndpointId, Filter, Glob, SecretKind, SigningScheme, SigningSecret, Tenant,
+    Auth, ClientCertificate, EndpointId, Filter, Glob, Ordering, SecretKind, SigningScheme, SigningSecret,
+    Tenant,
 };
 use crate::clock::Millis;
 
@@ -151,6 +152,9 @@ pub struct Endpoint {
     pub max_in_flight: NonZeroU16,
     /// Attempts a second that it is offered; `None` for no limit.
     pub rate_limit: Option<NonZeroU16>,
+    /// Which of its deliveries wait for each other.
+    #[serde(default)]
+    pub ordering: Ordering,
     /// One deadline over DNS, connect, TLS, request and response, milliseconds, 100–120 000.
     pub timeout_ms: u32,
     /// When failed attempts are tried again.
@@ -232,6 +236,7 @@ mod tests {
             default_signing(),
             "an endpoint of an earlier version is signed as it was"
         );
+        assert_eq!(endpoint.ordering, Ordering::None, "and its deliveries wait for nobody");
         let shown = format!("{endpoint:?}");
         assert!(shown.contains("acme") && !shown.contains("hidden"), "{shown}");
     }

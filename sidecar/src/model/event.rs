@@ -6,7 +6,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{EventId, InvalidId, Tenant};
+use super::{EventId, InvalidId, OrderingKey, Tenant};
 use crate::clock::Millis;
 
 /// The kind of an event: 1–128 of `A–Z a–z 0–9 _ - . / :`; by habit words with dots between, `order.created`.
@@ -95,6 +95,8 @@ pub struct Event {
     pub accepted_at: Millis,
     /// Not to be delivered before this moment; `None`: at once.
     pub deliver_at: Option<Millis>,
+    /// By what endpoints that ask for it get it in order.
+    pub ordering_key: Option<OrderingKey>,
     /// Not to be tried from this moment on; `None`: for as long as its deliveries' schedules go.
     pub expires_at: Option<Millis>,
 }
@@ -126,6 +128,7 @@ impl Debug for Event {
             .field("traceparent", &self.traceparent)
             .field("accepted_at", &self.accepted_at)
             .field("deliver_at", &self.deliver_at)
+            .field("ordering_key", &self.ordering_key)
             .field("expires_at", &self.expires_at)
             .finish()
     }

@@ -8,6 +8,7 @@ mod event;
 mod fan_out;
 mod filter;
 mod id;
+mod ordering;
 mod replay;
 mod secret;
 
@@ -19,5 +20,6 @@ pub use event::{Event, EventType, IdempotencyKey};
 pub use fan_out::{Glob, Sight, matching};
 pub use filter::Filter;
 pub use id::{DeliveryId, EndpointId, EventId, InvalidId, ReplayId, Tenant};
+pub use ordering::{Line, Ordering, OrderingKey};
 pub use replay::{Replay, ReplayOf, ReplayState, Wanted};
 pub use secret::{Secret, SecretKind, SigningScheme, SigningSecret};

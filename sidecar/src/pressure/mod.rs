@@ -3,7 +3,8 @@
 //!
 //! The pool tells when attempts begin and end; a first attempt that had to wait closes its tenant's [`gate`], and from
 //! then on those that begin let in as much as they take out. An endpoint's own trouble closes nothing:
-//! one that answers slowly ([`pulse`]), that is limited, or whose deliveries are from long ago says nothing of us.
+//! one that answers slowly ([`pulse`]), that is limited, whose deliveries wait for each other or are from long ago says
+//! nothing of us.
 //! Nobody waits longer than [`MOST`] and nobody is refused for this: what keeps coming faster is bounded by
 //! `max_pending`. Each replica judges by the attempts that it makes itself.
 
@@ -88,8 +89,8 @@ impl Pressure {
     /// An attempt begins.
     pub fn begins(&self, lease: &Lease, now: Millis) {
         let age = now.since(lease.event.accepted_at);
-        let is_ours =
-            lease.attempt == 1 && lease.event.deliver_at.is_none() && lease.endpoint.rate_limit.is_none();
+        let kept = lease.event.deliver_at.is_some() || lease.endpoint.rate_limit.is_some();
+        let is_ours = lease.attempt == 1 && !kept && !lease.heads_a_line();
         if is_ours && age <= OURS {
             self.heard(&lease.event.tenant, &lease.endpoint.id, age);
         }

@@ -12,8 +12,8 @@ use super::switch::{disable, enable};
 use crate::clock::Millis;
 use crate::entropy::Entropy;
 use crate::model::{
-    Auth, BreakerRules, ClientCertificate, DisabledReason, Endpoint, EndpointId, Filter, Glob, Retry, Secret,
-    SigningScheme, SigningSecret, Standing, Tenant,
+    Auth, BreakerRules, ClientCertificate, DisabledReason, Endpoint, EndpointId, Filter, Glob, Ordering,
+    Retry, Secret, SigningScheme, SigningSecret, Standing, Tenant,
 };
 
 /// What creates an endpoint: only `url` is needed.
@@ -46,6 +46,9 @@ pub struct Draft {
     pub max_in_flight: Option<NonZeroU16>,
     /// Attempts a second.
     pub rate_limit: Option<NonZeroU16>,
+    /// Which of its deliveries wait for each other.
+    #[serde(default)]
+    pub ordering: Ordering,
     /// The deadline of an attempt, milliseconds.
     pub timeout_ms: Option<u32>,
     /// When failed attempts are tried again.
@@ -85,6 +88,7 @@ impl Draft {
             client_certificate: self.client_certificate,
             max_in_flight: self.max_in_flight.unwrap_or_else(default_in_flight),
             rate_limit: self.rate_limit,
+            ordering: self.ordering,
             timeout_ms: self.timeout_ms.unwrap_or(default_timeout_ms()),
             retry: self.retry,
             breaker: self.breaker,
@@ -118,6 +122,7 @@ pub struct Patch {
     max_in_flight: Option<NonZeroU16>,
     #[serde(deserialize_with = "given")]
     rate_limit: Option<Option<NonZeroU16>>,
+    ordering: Option<Ordering>,
     timeout_ms: Option<u32>,
     retry: Option<Retry>,
     breaker: Option<BreakerRules>,
@@ -147,6 +152,7 @@ impl Patch {
         set(&mut endpoint.client_certificate, self.client_certificate);
         set(&mut endpoint.max_in_flight, self.max_in_flight);
         set(&mut endpoint.rate_limit, self.rate_limit);
+        set(&mut endpoint.ordering, self.ordering);
         set(&mut endpoint.timeout_ms, self.timeout_ms);
         set(&mut endpoint.retry, self.retry);
         set(&mut endpoint.breaker, self.breaker);

@@ -149,7 +149,7 @@ fn check_headers(endpoint: &Endpoint) -> Result<(), Invalid> {
 mod tests {
     use super::*;
     use crate::clock::Millis;
-    use crate::model::{Secret, SigningScheme, Standing, Tenant, default_signing};
+    use crate::model::{Ordering, Secret, SigningScheme, Standing, Tenant, default_signing};
 
     fn good() -> Endpoint {
         Endpoint {
@@ -165,6 +165,7 @@ mod tests {
             client_certificate: None,
             max_in_flight: default_in_flight(),
             rate_limit: None,
+            ordering: Ordering::None,
             timeout_ms: default_timeout_ms(),
             retry: Retry::default(),
             breaker: BreakerRules::default(),

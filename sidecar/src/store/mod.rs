@@ -75,6 +75,14 @@ pub struct Lease {
     pub ends_at: Millis,
 }
 
+impl Lease {
+    /// Whether others wait for its end: it stands in a line.
+    #[must_use]
+    pub fn heads_a_line(&self) -> bool {
+        self.endpoint.ordering.line(self.event.ordering_key.as_ref()).is_some()
+    }
+}
+
 /// What a worker asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,8 @@ use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{
     Attempt, BreakerRules, DeadReason, Delivery, DeliveryId, Endpoint, EndpointId, Event, EventId, Failure,
-    IdempotencyKey, Next, Outcome, Retry, Secret, Signal, Standing, Status, Tenant, default_signing,
+    IdempotencyKey, Next, Ordering, Outcome, Retry, Secret, Signal, Standing, Status, Tenant,
+    default_signing,
 };
 use hookgate_sidecar::store::{
     Acceptance, Ask, DeliveryFilter, Lease, Page, Put, Report, Settled, Settlement, Store, Taken,
@@ -60,6 +61,7 @@ pub fn endpoint(name: &str) -> Endpoint {
         client_certificate: None,
         max_in_flight: NonZeroU16::MAX,
         rate_limit: None,
+        ordering: Ordering::None,
         timeout_ms: u32::try_from(TIMEOUT.as_millis()).unwrap(),
         retry: Retry::default(),
         breaker: BreakerRules::default(),
@@ -75,7 +77,7 @@ pub fn endpoint(name: &str) -> Endpoint {
 /// A number that no other call of this process answers, as entropy.
 pub fn entropy() -> u128 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64
+    u128::from(NEXT.fetch_add(1, Relaxed)) << 64
 }
 
 /// An event of the tenant `default`, of type `order.created`.
@@ -91,6 +93,7 @@ pub fn event(now: Millis) -> Event {
         traceparent: None,
         accepted_at: now,
         deliver_at: None,
+        ordering_key: None,
         expires_at: None,
     }
 }

@@ -178,7 +178,8 @@ fn tell(lease: &Lease, sent: &Sent, next: Next) {
 
 async fn hand_over(results: &mpsc::Sender<Owed>, lease: &Lease, report: Report) {
     let delivered = matches!(report, Report::Attempted { next: Next::Delivered, .. });
-    let can_wait = delivered && lease.endpoint.max_in_flight.get() >= TO_SPARE;
+    let to_spare = lease.endpoint.max_in_flight.get() >= TO_SPARE && !lease.heads_a_line();
+    let can_wait = delivered && to_spare;
     let death = death(lease, &report).map(Box::new);
     let beside = Beside { lease_ends_at: lease.ends_at, death, can_wait };
     let settlement = Settlement { delivery: lease.delivery, token: lease.token, report };

@@ -10,8 +10,8 @@ use crate::clock::Millis;
 use crate::delivery::attempt::Ed25519Key;
 use crate::model::{
     Attempt, Auth, BreakerRules, DeadReason, Delivery, DeliveryId, DisabledReason, Endpoint, EndpointId,
-    Event, EventId, EventType, Failure, Filter, Glob, MASK, Outcome, Retry, Secret, SecretKind,
-    SigningScheme, SigningSecret, Status, Tenant,
+    Event, EventId, EventType, Failure, Filter, Glob, MASK, Ordering, OrderingKey, Outcome, Retry, Secret,
+    SecretKind, SigningScheme, SigningSecret, Status, Tenant,
 };
 use crate::store::Listed;
 
@@ -38,6 +38,7 @@ pub(super) struct EndpointView {
     client_certificate: Option<CertificateView>,
     max_in_flight: u16,
     rate_limit: Option<u16>,
+    ordering: Ordering,
     timeout_ms: u32,
     retry: Retry,
     breaker: BreakerRules,
@@ -98,6 +99,7 @@ impl EndpointView {
             headers: endpoint.headers.into_keys().collect(),
             max_in_flight: endpoint.max_in_flight.get(),
             rate_limit: endpoint.rate_limit.map(Into::into),
+            ordering: endpoint.ordering,
             timeout_ms: endpoint.timeout_ms,
             retry: endpoint.retry,
             breaker: endpoint.breaker,
@@ -127,6 +129,7 @@ pub(super) struct EventView {
     request_id: String,
     accepted_at: Moment,
     deliver_at: Option<Moment>,
+    ordering_key: Option<OrderingKey>,
     expires_at: Option<Moment>,
     /// As text, if it is UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +167,7 @@ impl From<Event> for EventView {
             request_id: event.request_id,
             accepted_at: Moment(event.accepted_at),
             deliver_at: event.deliver_at.map(Moment),
+            ordering_key: event.ordering_key,
             expires_at: event.expires_at.map(Moment),
             payload: None,
             payload_base64: None,

@@ -23,6 +23,7 @@ pub(super) fn offer(
         event_type: event_type(source.event_type(), source.name(), &arrival.parts.headers, &arrival.body)?,
         payload: arrival.body.clone(),
         content_type: content_type(&arrival.parts.headers),
+        ordering_key: None,
         terms: Wish::default().grant(arrival.now, reading.rules.ttl).or(Err(Problem::Internal))?,
     };
     Ok(offer::offer(arrival, tenant, content, offer::replay_keys(accepted, "")?, reading))

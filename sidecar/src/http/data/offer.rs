@@ -9,7 +9,7 @@ use http::HeaderMap;
 use super::super::Problem;
 use super::terms::Terms;
 use super::{Arrival, Reading};
-use crate::model::{Event, EventId, EventType, IdempotencyKey, Tenant};
+use crate::model::{Event, EventId, EventType, IdempotencyKey, OrderingKey, Tenant};
 use crate::store::Offer;
 
 /// The parts of an event that its body decides.
@@ -17,6 +17,7 @@ pub(super) struct Content {
     pub(super) event_type: EventType,
     pub(super) payload: Bytes,
     pub(super) content_type: String,
+    pub(super) ordering_key: Option<OrderingKey>,
     pub(super) terms: Terms,
 }
 
@@ -39,6 +40,7 @@ pub(super) fn offer(
         traceparent: traceparent(&arrival.parts.headers),
         accepted_at: arrival.now,
         deliver_at: content.terms.deliver_at,
+        ordering_key: content.ordering_key,
         expires_at: content.terms.expires_at,
     };
     Offer { event: Arc::new(event), keys }

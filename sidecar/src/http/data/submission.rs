@@ -1,5 +1,5 @@
-//! Events in the API's form: `{type, data, tenant?, id?, deliver_at?, ttl_s? | expires_at?}`, one or a batch. Subscribers get `{type, timestamp, data}`,
-//! written once, here; `data` is not read, only carried: the bytes that came are the bytes that go.
+//! Events in the API's form: `{type, data, tenant?, id?, ordering_key?, deliver_at?, ttl_s? | expires_at?}`, one or a
+//! batch. Subscribers get `{type, timestamp, data}`, written once, here; `data` is not read, only carried: the bytes that came are the bytes that go.
 
 use std::num::NonZeroU32;
 
@@ -14,7 +14,7 @@ use super::offer::{self, Content};
 use super::terms::Wish;
 use super::{Arrival, Reading};
 use crate::clock::Millis;
-use crate::model::{EventType, IdempotencyKey, Tenant};
+use crate::model::{EventType, IdempotencyKey, OrderingKey, Tenant};
 use crate::store::Offer;
 
 /// The header by which a client names what it must not do twice.
@@ -29,6 +29,7 @@ struct Submission<'a> {
     data: &'a RawValue,
     tenant: Option<Tenant>,
     id: Option<String>,
+    ordering_key: Option<OrderingKey>,
     deliver_at: Option<Moment>,
     ttl_s: Option<NonZeroU32>,
     expires_at: Option<Moment>,
@@ -95,6 +96,7 @@ fn offer_of(
         payload: envelope(&submission.r#type, arrival.now, submission.data),
         event_type: submission.r#type,
         content_type: "application/json".to_owned(),
+        ordering_key: submission.ordering_key,
         terms: terms.map_err(|(field, problem)| invalid(place.field(field), problem))?,
     };
     Ok(offer::offer(arrival, tenant, content, keys, reading))

@@ -125,6 +125,7 @@ impl Notice {
             traceparent: None,
             accepted_at: now,
             deliver_at: None,
+            ordering_key: None,
             expires_at: None,
         };
         Some(Offer { event: Arc::new(event), keys: vec![self.key().parse().ok()?] })

@@ -7,11 +7,12 @@ use rusqlite::{Connection, params};
 use super::changes::{Changes, Effect};
 use super::expiry;
 use super::fault::Trouble;
+use super::line;
 use super::mint::Mint;
 use super::registry::Registry;
 use super::rows::{kept, moment, read_event_id, read_moment, read_u32};
 use crate::clock::Millis;
-use crate::model::{Event, IdempotencyKey, Tenant};
+use crate::model::{Event, IdempotencyKey, OrderingKey, Tenant};
 use crate::store::{Acceptance, Offer};
 
 /// What accepting goes by.
@@ -68,8 +69,8 @@ fn admit(
     changes: &mut Changes,
 ) -> Result<Acceptance, Trouble> {
     let event = &*offer.event;
-    let slots = desk.registry.fan_out(event);
-    let deliveries = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+    let wanted = desk.registry.fan_out(event);
+    let deliveries = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
     let pending = desk.pending.saturating_add(deliveries.into());
     if pending > desk.max_pending && deliveries > 0 {
         return Err(Trouble::PendingFull { pending: desk.pending, max_pending: desk.max_pending });
@@ -80,14 +81,15 @@ fn admit(
     if deliveries > 0 {
         expiry::note(desk.connection, seq, event)?;
     }
-    for slot in slots {
+    for (slot, line) in wanted {
         let delivery = desk.mint.next(now, &event.tenant);
+        let (name, place) = line::end(desk.connection, slot, line.as_ref())?;
         let mut insert = desk.connection.prepare_cached(
-            "INSERT INTO deliveries (id, event, endpoint, state, attempts, step, due, updated_at) \
-             VALUES (?1, ?2, ?3, 0, 0, 0, ?4, ?5)",
+            "INSERT INTO deliveries (id, event, endpoint, state, attempts, step, due, updated_at, line, place) \
+             VALUES (?1, ?2, ?3, 0, 0, 0, ?4, ?5, ?6, ?7)",
         )?;
-        insert.execute(params![delivery.as_bytes(), seq, slot.0, moment(due), moment(now)])?;
-        changes.effects.push(Effect::Push { slot, due: kept(due), delivery });
+        insert.execute(params![delivery.as_bytes(), seq, slot.0, moment(due), moment(now), name, place])?;
+        changes.effects.push(Effect::Push { slot, due: kept(due), delivery, line });
     }
     let acceptance = Acceptance { id: event.id, deliveries, duplicate: false };
     for key in &offer.keys {
@@ -99,7 +101,8 @@ fn admit(
 fn write_event(connection: &Connection, event: &Event, deliveries: u32) -> Result<i64, Trouble> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, \
-         deliveries, payload, deliver_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         deliveries, payload, deliver_at, expires_at, ordering_key) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     Ok(insert.insert(params![
         event.id.as_bytes(),
@@ -114,6 +117,7 @@ fn write_event(connection: &Connection, event: &Event, deliveries: u32) -> Resul
         &*event.payload,
         event.deliver_at.map(moment),
         event.expires_at.map(moment),
+        event.ordering_key.as_ref().map(OrderingKey::as_str),
     ])?)
 }
 

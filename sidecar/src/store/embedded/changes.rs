@@ -3,13 +3,13 @@
 use rusqlite::{Connection, params};
 
 use super::fault::Trouble;
-use super::schedule::{Ending, Schedule, Slot};
+use super::schedule::{Ending, Schedule, Slot, Waiter};
 use crate::clock::Millis;
-use crate::model::{DeadReason, DeliveryId, Next, Status};
+use crate::model::{DeadReason, DeliveryId, Line, Next, Status};
 use crate::store::Turn;
 
 /// One thing to do to the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
     /// A delivery became pending.
     Push {
@@ -19,12 +19,14 @@ pub(super) enum Effect {
         due: Millis,
         /// Which.
         delivery: DeliveryId,
+        /// At the end of which line.
+        line: Option<Line>,
     },
-    /// A waiting delivery moved to another moment, or was finished and is pending again.
+    /// A waiting delivery moved to another moment.
     Move {
         /// For whom.
         slot: Slot,
-        /// Where it waited, when it did.
+        /// Where it waited.
         from: Millis,
         /// Where it waits now.
         to: Millis,
@@ -109,11 +111,13 @@ pub(super) fn apply(schedule: &mut Schedule, effects: &[Effect], now: Millis) ->
     let mut turns = Vec::new();
     for effect in effects {
         match *effect {
-            Effect::Push { slot, due, delivery } => schedule.push(slot, due, delivery, false, now),
-            Effect::Move { slot, from, to, delivery } => {
-                schedule.remove(slot, from, delivery, now);
-                schedule.push(slot, to, delivery, false, now);
+            Effect::Push { slot, due, delivery, line: None } => {
+                schedule.push(slot, due, delivery, false, now);
             }
+            Effect::Push { slot, due, delivery, line: Some(ref line) } => {
+                schedule.line_up(slot, line.clone(), Waiter { delivery, due, again: false }, now);
+            }
+            Effect::Move { slot, from, to, delivery } => schedule.shift(slot, from, to, delivery, now),
             Effect::Drop { slot, due, delivery } => drop(schedule.remove(slot, due, delivery, now)),
             Effect::End { delivery, ending } => {
                 let Some(slot) = schedule.held(delivery).map(|held| held.slot) else { continue };

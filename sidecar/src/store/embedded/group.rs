@@ -213,6 +213,7 @@ mod tests {
             traceparent: None,
             accepted_at: Millis(1),
             deliver_at: None,
+            ordering_key: None,
             expires_at: None,
         };
         let (reply, answer) = oneshot::channel();

@@ -17,6 +17,7 @@ mod fault;
 mod group;
 mod home;
 mod leasing;
+mod line;
 mod mint;
 mod owner;
 mod read;

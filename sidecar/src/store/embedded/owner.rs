@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::changes::{Changes, Effect, Sums, apply};
@@ -12,8 +12,8 @@ use super::fault::Trouble;
 use super::group::{Group, Write};
 use super::mint::Mint;
 use super::registry::Registry;
-use super::rows::{read_delivery_id, read_moment};
-use super::schedule::{Rules, Schedule, Slot};
+use super::rows::{parsed, read_delivery_id, read_moment};
+use super::schedule::{Rules, Schedule, Slot, Waiter};
 use super::transaction::whole;
 use super::trim::used_bytes;
 use super::{Location, schema};
@@ -169,21 +169,34 @@ impl Owner {
 
     /// Puts everything pending back where it was. No clock is asked: the first take moves what is due.
     fn rebuild(&mut self) -> Result<(), Trouble> {
-        let mut select = self
-            .connection
-            .prepare("SELECT id, due, step FROM deliveries WHERE endpoint = ?1 AND state = 0")?;
+        let mut select = self.connection.prepare(
+            "SELECT id, due, step FROM deliveries WHERE endpoint = ?1 AND state = 0 AND line IS NULL",
+        )?;
+        let mut select_lined = self.connection.prepare(
+            "SELECT id, due, step, line FROM deliveries \
+             WHERE endpoint = ?1 AND state = 0 AND line IS NOT NULL ORDER BY line, place",
+        )?;
         for entry in self.registry.iter() {
             let endpoint = &*entry.endpoint;
             self.schedule.open(entry.slot, &endpoint.tenant, Rules::from(endpoint), Millis(0));
             let mut rows = select.query(params![entry.slot.0])?;
             while let Some(row) = rows.next()? {
-                let (due, delivery) = (read_moment(row, "due")?, read_delivery_id(row, "id")?);
-                let again = row.get::<_, i64>("step")? > 0;
+                let Waiter { delivery, due, again } = read_waiter(row)?;
                 self.schedule.push(entry.slot, due, delivery, again, Millis(0));
+            }
+            let mut rows = select_lined.query(params![entry.slot.0])?;
+            while let Some(row) = rows.next()? {
+                let line = parsed(row, "line", "deliveries.line")?;
+                self.schedule.line_up(entry.slot, line, read_waiter(row)?, Millis(0));
             }
         }
         Ok(())
     }
+}
+
+fn read_waiter(row: &Row<'_>) -> Result<Waiter, Trouble> {
+    let (delivery, due) = (read_delivery_id(row, "id")?, read_moment(row, "due")?);
+    Ok(Waiter { delivery, due, again: row.get::<_, i64>("step")? > 0 })
 }
 
 /// Endpoints that were deleted while the process died in the middle of it.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::fault::Trouble;
 use super::schedule::Slot;
-use crate::model::{Endpoint, EndpointId, Event, Sight, Tenant, matching};
+use crate::model::{Endpoint, EndpointId, Event, Line, Sight, Tenant, matching};
 use crate::seal::Seal;
 use crate::store::{Listed, Page, Put};
 
@@ -56,12 +56,14 @@ impl Registry {
         self.by_id.values()
     }
 
-    /// Where an event goes.
-    pub(super) fn fan_out(&self, event: &Event) -> Vec<Slot> {
+    /// Where an event goes, and in which line it stands there.
+    pub(super) fn fan_out(&self, event: &Event) -> Vec<(Slot, Option<Line>)> {
         let endpoints = self.by_tenant.get(&event.tenant).into_iter().flat_map(BTreeMap::values);
         let sight = Sight::of(event);
         let wanted = matching(endpoints.map(Arc::as_ref), &sight);
-        wanted.filter_map(|endpoint| self.by_id.get(&endpoint.id)).map(|entry| entry.slot).collect()
+        let key = event.ordering_key.as_ref();
+        let entries = wanted.filter_map(|endpoint| self.by_id.get(&endpoint.id));
+        entries.map(|entry| (entry.slot, entry.endpoint.ordering.line(key))).collect()
     }
 
     /// A page by id.

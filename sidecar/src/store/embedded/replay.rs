@@ -4,10 +4,13 @@ use rusqlite::{Connection, params};
 
 use super::changes::{Changes, Effect};
 use super::fault::Trouble;
-use super::rows::{kept, moment, state};
-use super::settle::{Hand, find};
+use super::line;
+use super::rows::{kept, moment, parsed_if_any, state};
+use super::settle::{self, Hand, find};
 use crate::clock::Millis;
-use crate::model::{DeliveryId, EndpointId, EventId, Replay, ReplayId, ReplayState, Status, Tenant};
+use crate::model::{
+    DeliveryId, EndpointId, EventId, OrderingKey, Replay, ReplayId, ReplayState, Status, Tenant,
+};
 use crate::store::{Again, Listed, Page, ReplayFilter};
 
 /// What became of one piece of work.
@@ -69,16 +72,11 @@ fn revive(
     now: Millis,
     changes: &mut Changes,
 ) -> Result<Did, Trouble> {
-    let Some((delivery, _due)) = find(hand.connection, id)? else { return Ok(Did::Failed) };
+    let Some((delivery, _due, line)) = find(hand.connection, id)? else { return Ok(Did::Failed) };
     let home = hand.registry.get(&delivery.endpoint_id);
     let home = home.filter(|home| home.endpoint.tenant == *tenant && delivery.tenant == *tenant);
     let Some(home) = home.filter(|_| delivery.status != Status::Pending) else { return Ok(Did::Failed) };
-    let mut update = hand.connection.prepare_cached(
-        "UPDATE deliveries SET state = 0, step = 0, due = ?2, updated_at = ?2 WHERE id = ?1",
-    )?;
-    update.execute(params![id.as_bytes(), moment(now)])?;
-    changes.sums.count(delivery.status, -1);
-    changes.effects.push(Effect::Push { slot: home.slot, due: kept(now), delivery: id });
+    settle::revive(hand.connection, (home.slot, id, delivery.status, line), now, changes)?;
     Ok(Did::MadeDue)
 }
 
@@ -92,7 +90,7 @@ fn send(
     changes: &mut Changes,
 ) -> Result<Did, Trouble> {
     let home = hand.registry.get(endpoint).filter(|home| home.endpoint.tenant == *tenant);
-    let (Some(home), Some(seq)) = (home, seq_of(hand.connection, event, tenant)?) else {
+    let (Some(home), Some((seq, key))) = (home, seq_of(hand.connection, event, tenant)?) else {
         return Ok(Did::Failed);
     };
     let mut there =
@@ -101,24 +99,33 @@ fn send(
         return Ok(Did::Nothing);
     }
     let delivery = DeliveryId::replayed(event, endpoint);
+    let line = home.endpoint.ordering.line(key.as_ref());
+    let (name, place) = line::end(hand.connection, home.slot, line.as_ref())?;
     let mut insert = hand.connection.prepare_cached(
-        "INSERT INTO deliveries (id, event, endpoint, state, attempts, step, due, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5)",
+        "INSERT INTO deliveries (id, event, endpoint, state, attempts, step, due, updated_at, line, place) \
+         VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?5, ?6, ?7)",
     )?;
     let pending = state(Status::Pending);
-    insert.execute(params![delivery.as_bytes(), seq, home.slot.0, pending, moment(now)])?;
+    insert.execute(params![delivery.as_bytes(), seq, home.slot.0, pending, moment(now), name, place])?;
     // An event that nobody wanted is somebody's now: it goes with its deliveries.
     hand.connection
         .prepare_cached("UPDATE events SET deliveries = deliveries + 1 WHERE seq = ?1")?
         .execute([seq])?;
-    changes.effects.push(Effect::Push { slot: home.slot, due: kept(now), delivery });
+    changes.effects.push(Effect::Push { slot: home.slot, due: kept(now), delivery, line });
     Ok(Did::MadeDue)
 }
 
-fn seq_of(connection: &Connection, event: &EventId, tenant: &Tenant) -> Result<Option<i64>, Trouble> {
-    let mut select = connection.prepare_cached("SELECT seq FROM events WHERE id = ?1 AND tenant = ?2")?;
+/// An event's number and its ordering key.
+fn seq_of(
+    connection: &Connection,
+    event: &EventId,
+    tenant: &Tenant,
+) -> Result<Option<(i64, Option<OrderingKey>)>, Trouble> {
+    let mut select =
+        connection.prepare_cached("SELECT seq, ordering_key FROM events WHERE id = ?1 AND tenant = ?2")?;
     let mut rows = select.query(params![event.as_bytes(), tenant.as_str()])?;
-    Ok(rows.next()?.map(|row| row.get("seq")).transpose()?)
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((row.get("seq")?, parsed_if_any(row, "ordering_key", "events.ordering_key")?)))
 }
 
 fn write(connection: &Connection, replay: &Replay) -> Result<(), Trouble> {

@@ -48,13 +48,23 @@ pub(super) fn read_event_id(row: &Row<'_>, column: &str) -> Result<EventId, Trou
 }
 
 /// A text that was a checked type when it was written.
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     row: &Row<'_>,
     column: &str,
     what: &'static str,
 ) -> Result<T, Trouble> {
     let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
     text.parse().map_err(|why: T::Err| Trouble::Unreadable { what, why: why.to_string() })
+}
+
+/// The same, where there may be none.
+pub(super) fn parsed_if_any<T: std::str::FromStr<Err: std::fmt::Display>>(
+    row: &Row<'_>,
+    column: &str,
+    what: &'static str,
+) -> Result<Option<T>, Trouble> {
+    let absent = row.get_ref(column)?.data_type() == rusqlite::types::Type::Null;
+    if absent { Ok(None) } else { parsed(row, column, what).map(Some) }
 }
 
 /// A status as `deliveries.state`.
@@ -130,7 +140,7 @@ fn outcome_of(number: i64) -> Option<Outcome> {
 
 /// The columns that [`read_event`] reads.
 pub(super) const EVENT_COLUMNS: &str = "id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, payload, \
-     deliver_at, expires_at";
+     deliver_at, expires_at, ordering_key";
 
 pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
     Ok(Event {
@@ -144,13 +154,14 @@ pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
         traceparent: row.get("traceparent")?,
         accepted_at: read_moment(row, "accepted_at")?,
         deliver_at: read_if_any(row, "deliver_at")?,
+        ordering_key: parsed_if_any(row, "ordering_key", "events.ordering_key")?,
         expires_at: read_if_any(row, "expires_at")?,
     })
 }
 
 /// What [`read_delivery`] reads, but for the condition.
 pub(super) const SELECT_DELIVERY: &str = "SELECT d.id, e.id AS event_id, e.event_type, n.id AS endpoint_id, n.tenant, \
-     d.state, d.attempts, d.due, e.accepted_at, d.updated_at \
+     d.state, d.attempts, d.due, d.line, e.accepted_at, d.updated_at \
      FROM deliveries d JOIN events e ON e.seq = d.event JOIN endpoints n ON n.slot = d.endpoint";
 
 pub(super) fn read_delivery(row: &Row<'_>) -> Result<Delivery, Trouble> {

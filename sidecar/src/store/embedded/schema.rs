@@ -11,8 +11,12 @@ use super::transaction::SYNCED;
 use crate::store::StoreFault;
 
 /// Each step takes the schema from version `n` to `n + 1`. Never changed once released; only added to.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 /// `HKGT`: whose file it is (`PRAGMA application_id`).
 const APPLICATION: i32 = 0x484b_4754;
 /// How long another process may take to let go of the file, as at a restart.
@@ -177,7 +181,7 @@ mod tests {
         migrate(&connection, "memory", &MIGRATIONS).unwrap();
         let event = event_at(&connection, 1).unwrap().unwrap();
         assert_eq!((event.payload.as_ref(), event.accepted_at.0), (&b"p"[..], 7));
-        assert_eq!((event.deliver_at, event.expires_at), (None, None));
+        assert_eq!((event.deliver_at, event.expires_at, event.ordering_key), (None, None, None));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use rusqlite::{Connection, params};
 
 use super::changes::{Changes, Effect};
 use super::fault::Trouble;
+use super::line;
 use super::registry::Registry;
-use super::rows::{SELECT_DELIVERY, kept, moment, outcome, read_delivery, read_moment, state};
-use super::schedule::{Ending, Schedule};
+use super::rows::{SELECT_DELIVERY, kept, moment, outcome, parsed_if_any, read_delivery, read_moment, state};
+use super::schedule::{Ending, Schedule, Slot};
 use crate::clock::Millis;
-use crate::model::{Attempt, Delivery, DeliveryId, Next, Status};
+use crate::model::{Attempt, Delivery, DeliveryId, Line, Next, Status};
 use crate::store::{Report, Settled, Settlement};
 
 /// How many of a delivery's attempts are remembered.
@@ -126,7 +127,7 @@ pub(super) fn retry(
     now: Millis,
 ) -> Result<(Option<Delivery>, Changes), Trouble> {
     let mut changes = Changes::default();
-    let Some((delivery, due)) = find(hand.connection, id)? else { return Ok((None, changes)) };
+    let Some((delivery, due, line)) = find(hand.connection, id)? else { return Ok((None, changes)) };
     let entry = hand.registry.get(&delivery.endpoint_id);
     let home = entry.filter(|entry| entry.endpoint.tenant == delivery.tenant).map(|entry| entry.slot);
     let Some(slot) = home.filter(|_| hand.schedule.held(id).is_none()) else {
@@ -136,19 +137,51 @@ pub(super) fn retry(
     if delivery.status != Status::Pending && pending >= max_pending {
         return Err(Trouble::PendingFull { pending, max_pending });
     }
-    let mut update = hand.connection.prepare_cached(
-        "UPDATE deliveries SET state = 0, step = 0, due = ?2, updated_at = ?2 WHERE id = ?1",
-    )?;
-    update.execute(params![id.as_bytes(), moment(now)])?;
-    changes.sums.count(delivery.status, -1);
-    changes.effects.push(Effect::Move { slot, from: due, to: kept(now), delivery: id });
+    if delivery.status == Status::Pending {
+        make_due(hand.connection, id, now)?;
+        changes.effects.push(Effect::Move { slot, from: due, to: kept(now), delivery: id });
+    } else {
+        revive(hand.connection, (slot, id, delivery.status, line), now, &mut changes)?;
+    }
     let (status, next_attempt_at) = (Status::Pending, Some(kept(now)));
     Ok((Some(Delivery { status, next_attempt_at, updated_at: kept(now), ..delivery }), changes))
 }
 
-/// A delivery and the moment it is or was due.
-pub(super) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<(Delivery, Millis)>, Trouble> {
+/// Makes a delivery due at `now`, with a fresh schedule; it keeps its place in its line.
+fn make_due(connection: &Connection, id: DeliveryId, now: Millis) -> Result<(), Trouble> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 0, step = 0, due = ?2, updated_at = ?2 WHERE id = ?1",
+    )?;
+    update.execute(params![id.as_bytes(), moment(now)])?;
+    Ok(())
+}
+
+/// Makes a finished delivery due at `now`, at the end of its line.
+pub(super) fn revive(
+    connection: &Connection,
+    (slot, delivery, status, line): (Slot, DeliveryId, Status, Option<Line>),
+    now: Millis,
+    changes: &mut Changes,
+) -> Result<(), Trouble> {
+    if let (_, Some(place)) = line::end(connection, slot, line.as_ref())? {
+        connection
+            .prepare_cached("UPDATE deliveries SET place = ?2 WHERE id = ?1")?
+            .execute(params![delivery.as_bytes(), place])?;
+    }
+    make_due(connection, delivery, now)?;
+    changes.sums.count(status, -1);
+    changes.effects.push(Effect::Push { slot, due: kept(now), delivery, line });
+    Ok(())
+}
+
+/// A delivery, the moment it is or was due, and its line.
+pub(super) type Found = (Delivery, Millis, Option<Line>);
+
+/// What the ledger says of a delivery.
+pub(super) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<Found>, Trouble> {
     let mut select = connection.prepare_cached(&format!("{SELECT_DELIVERY} WHERE d.id = ?1"))?;
     let mut rows = select.query([id.as_bytes()])?;
-    rows.next()?.map(|row| Ok((read_delivery(row)?, read_moment(row, "due")?))).transpose()
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let line = parsed_if_any(row, "line", "deliveries.line")?;
+    Ok(Some((read_delivery(row)?, read_moment(row, "due")?, line)))
 }

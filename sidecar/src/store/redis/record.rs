@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::horizon::Horizon;
 use crate::clock::Millis;
-use crate::model::{DeadReason, Delivery, DeliveryId, EndpointId, Event, EventId, EventType, Status, Tenant};
+use crate::model::{
+    DeadReason, Delivery, DeliveryId, EndpointId, Event, EventId, EventType, OrderingKey, Status, Tenant,
+};
 use crate::seal::SealError;
 
 /// Something in Redis that cannot be read. Says what it should have been, never what it is.
@@ -40,6 +42,8 @@ pub(super) struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deliver_at: Option<Millis>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    ordering_key: Option<OrderingKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Millis>,
 }
 
@@ -55,6 +59,7 @@ impl Head {
             traceparent: event.traceparent.clone(),
             accepted_at: event.accepted_at,
             deliver_at: event.deliver_at,
+            ordering_key: event.ordering_key.clone(),
             expires_at: event.expires_at,
         })
     }
@@ -87,6 +92,7 @@ impl Head {
             traceparent: self.traceparent,
             accepted_at: self.accepted_at,
             deliver_at: self.deliver_at,
+            ordering_key: self.ordering_key,
             expires_at: self.expires_at,
         }
     }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use hookgate_sidecar::clock::{Clock, Millis, Stopwatch};
 use hookgate_sidecar::delivery::PoolSettings;
 use hookgate_sidecar::model::{
-    BreakerRules, DeliveryId, Endpoint, Event, EventId, Retry, Secret, Standing, Tenant, default_signing,
+    BreakerRules, DeliveryId, Endpoint, Event, EventId, Ordering, Retry, Secret, Standing, Tenant,
+    default_signing,
 };
 use hookgate_sidecar::store::Lease;
 
@@ -52,6 +53,7 @@ pub(crate) fn event() -> Event {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         accepted_at: TokioClock::START,
         deliver_at: None,
+        ordering_key: None,
         expires_at: None,
     }
 }
@@ -70,6 +72,7 @@ pub(crate) fn lease_to(url: &str) -> Lease {
         client_certificate: None,
         max_in_flight: NonZeroU16::MAX,
         rate_limit: None,
+        ordering: Ordering::None,
         timeout_ms: 5_000,
         retry: Retry::default(),
         breaker: BreakerRules::default(),

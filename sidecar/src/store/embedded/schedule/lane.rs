@@ -3,11 +3,12 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use super::lines::Lines;
 use super::pace::Pace;
 use super::turns::Party;
 use super::waiting::Waiting;
 use crate::clock::Millis;
-use crate::model::{BreakerRules, Endpoint};
+use crate::model::{BreakerRules, DeliveryId, Endpoint};
 use crate::store::vitals::{Heard, Vitals};
 use crate::store::{BreakerSettings, Turn};
 
@@ -48,6 +49,7 @@ pub(super) struct Lane {
     /// Whose it is.
     pub(super) party: Party,
     pub(super) waiting: Waiting,
+    pub(super) lines: Lines,
     /// Attempts under way.
     pub(super) in_flight: u32,
     pub(super) vitals: Vitals,
@@ -75,6 +77,7 @@ impl Lane {
             rules,
             party,
             waiting: Waiting::default(),
+            lines: Lines::default(),
             in_flight: 0,
             vitals: Vitals::default(),
             pace: Pace::new(rules.rate_limit),
@@ -90,6 +93,13 @@ impl Lane {
         }
         self.pace = self.pace.at_rate(rules.rate_limit);
         self.rules = rules;
+    }
+
+    /// A delivery is over, and no longer waits: who stood behind it in its line is next.
+    pub(super) fn leave_line(&mut self, delivery: DeliveryId) {
+        if let Some((next, due)) = self.lines.leave(delivery) {
+            self.waiting.insert(due, next, false);
+        }
     }
 
     /// The earliest moment at which it may be served, if nothing else happens to it; `None`: never.
@@ -123,8 +133,9 @@ impl Lane {
         }
     }
 
-    /// Deliveries pending, waiting or in an attempt.
+    /// Deliveries pending: waiting, behind others in a line, or in an attempt.
     pub(super) fn pending(&self) -> u64 {
-        u64::try_from(self.waiting.len()).unwrap_or(u64::MAX).saturating_add(self.in_flight.into())
+        let waiting = self.waiting.len().saturating_add(self.lines.behind());
+        u64::try_from(waiting).unwrap_or(u64::MAX).saturating_add(self.in_flight.into())
     }
 }

@@ -3,9 +3,11 @@
 //!
 //! Every endpoint has a [`Lane`]. A lane that may be served stands either among the *ready*, in order of its tenant's
 //! last turn and its own, or among the *waiting*, by the moment it becomes ready. Serving takes one delivery and sends the lane to the
-//! back, so that a thousand waiting for one endpoint cost another one turn. All verbs are logarithmic.
+//! back, so that a thousand waiting for one endpoint cost another one turn. What stands behind others in a line does not
+//! wait there before it is the head ([`lines`]). All verbs are logarithmic.
 
 mod lane;
+mod lines;
 mod pace;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ pub(super) use self::lane::Rules;
 use self::lane::{Lane, Place};
 use self::turns::Turns;
 use crate::clock::Millis;
-use crate::model::{DeliveryId, Next, Signal, Tenant};
+use crate::model::{DeliveryId, Line, Next, Signal, Tenant};
 use crate::store::vitals::{Admit, Heard};
 use crate::store::{BreakerSettings, BreakerState, StoreSettings, Turn};
 
@@ -46,6 +48,16 @@ pub(super) struct Held {
 pub(super) struct Grant {
     pub(super) delivery: DeliveryId,
     pub(super) held: Held,
+}
+
+/// A delivery that becomes pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiter {
+    pub(super) delivery: DeliveryId,
+    /// Since or until when it waits.
+    pub(super) due: Millis,
+    /// Whether it is a retry.
+    pub(super) again: bool,
 }
 
 /// How an attempt ended.
@@ -153,14 +165,36 @@ impl Schedule {
         }
     }
 
+    /// A delivery becomes pending at the end of a line: it waits for its turn once those before it are over.
+    pub(super) fn line_up(&mut self, slot: Slot, line: Line, waiter: Waiter, now: Millis) {
+        let Some(lane) = self.lanes.get_mut(&slot) else { return };
+        if lane.lines.join(line, waiter.delivery, waiter.due) {
+            self.push(slot, waiter.due, waiter.delivery, waiter.again, now);
+        } else {
+            self.pending = self.pending.saturating_add(1);
+        }
+    }
+
     /// A delivery that waits since or until `due` is no longer pending. `false`: it does not wait.
     pub(super) fn remove(&mut self, slot: Slot, due: Millis, delivery: DeliveryId, now: Millis) -> bool {
-        let waited = self.lanes.get_mut(&slot).is_some_and(|lane| lane.waiting.remove(due, delivery));
+        let Some(lane) = self.lanes.get_mut(&slot) else { return false };
+        let waited = lane.lines.is_behind(delivery) || lane.waiting.remove(due, delivery);
         if waited {
+            lane.leave_line(delivery);
             self.pending = self.pending.saturating_sub(1);
             self.place(slot, now);
         }
         waited
+    }
+
+    /// A delivery that waits since or until `from` is due at `to` instead, as a first attempt. It keeps its place in
+    /// its line.
+    pub(super) fn shift(&mut self, slot: Slot, from: Millis, to: Millis, delivery: DeliveryId, now: Millis) {
+        let Some(lane) = self.lanes.get_mut(&slot) else { return };
+        if !lane.lines.put_off(delivery, to) && lane.waiting.remove(from, delivery) {
+            lane.waiting.insert(to, delivery, false);
+            self.place(slot, now);
+        }
     }
 
     /// The lease under which `delivery` is in an attempt.
@@ -216,7 +250,10 @@ impl Schedule {
         };
         match again {
             Some((due, again)) => drop(lane.waiting.insert(due, delivery, again)),
-            None => self.pending = self.pending.saturating_sub(1),
+            None => {
+                lane.leave_line(delivery);
+                self.pending = self.pending.saturating_sub(1);
+            }
         }
         self.place(held.slot, now);
         turn

@@ -132,13 +132,14 @@ fn a_raised_cap_is_used_and_a_lowered_one_kept() {
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    Push { slot: i64, wait_ms: u64 },
+    Push { slot: i64, wait_ms: u64, line: Option<u8> },
     Take,
     Settle { which: usize, ending: Ending },
     Reclaim,
     Pass { ms: u64 },
     Obey { slot: i64, max_in_flight: u16, enabled: bool },
     Remove { which: usize },
+    Shift { which: usize, wait_ms: u64 },
 }
 
 fn any_ending() -> impl Strategy<Value = Ending> {
@@ -156,7 +157,8 @@ fn any_ending() -> impl Strategy<Value = Ending> {
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (1..4_i64, 0..50_u64).prop_map(|(slot, wait_ms)| Step::Push { slot, wait_ms }),
+        4 => (1..4_i64, 0..50_u64, proptest::option::of(0..3_u8))
+            .prop_map(|(slot, wait_ms, line)| Step::Push { slot, wait_ms, line }),
         5 => Just(Step::Take),
         4 => (any::<usize>(), any_ending()).prop_map(|(which, ending)| Step::Settle { which, ending }),
         1 => Just(Step::Reclaim),
@@ -164,6 +166,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (1..4_i64, 1..4_u16, any::<bool>())
             .prop_map(|(slot, max_in_flight, enabled)| Step::Obey { slot, max_in_flight, enabled }),
         1 => any::<usize>().prop_map(|which| Step::Remove { which }),
+        1 => (any::<usize>(), 0..50_u64).prop_map(|(which, wait_ms)| Step::Shift { which, wait_ms }),
     ]
 }
 
@@ -175,6 +178,12 @@ struct Row {
     due: Millis,
     again: bool,
     held: Option<Held>,
+    line: Option<u8>,
+}
+
+/// The line of this number; the first is the endpoint's own.
+fn line(number: u8) -> Line {
+    if number == 0 { Line::Endpoint } else { Line::Key(number.to_string().parse().unwrap()) }
 }
 
 /// A lane as the list knows it: rules, condition, last turn, hundredths of a turn that retries are owed.
@@ -207,14 +216,23 @@ impl List {
         self.rows.iter().filter(|row| row.slot == slot && row.held.is_some()).count()
     }
 
+    /// Whether another stands before it in its line: the list is in the order in which they came.
+    fn is_behind(&self, row: &Row) -> bool {
+        let before = self.rows.iter().take_while(|other| other.id != row.id);
+        row.line.is_some()
+            && before.filter(|other| other.slot == row.slot).any(|other| other.line == row.line)
+    }
+
     fn first(&self, slot: Slot) -> Option<Row> {
-        let waiting = self.rows.iter().filter(|row| row.slot == slot && row.held.is_none());
+        let waits = |row: &&Row| row.slot == slot && row.held.is_none() && !self.is_behind(row);
+        let waiting = self.rows.iter().filter(waits);
         waiting.min_by_key(|row| (row.due, row.id)).copied()
     }
 
     /// The one that a lane serves: of first attempts and retries that are due, every other one.
     fn choose(&mut self, slot: Slot, now: Millis) -> Option<Row> {
-        let due = |row: &&Row| row.slot == slot && row.held.is_none() && row.due <= now;
+        let waits = |row: &Row| row.slot == slot && row.held.is_none() && !self.is_behind(row);
+        let due = |row: &&Row| waits(row) && row.due <= now;
         let first = |again| {
             let rows = self.rows.iter().filter(due).filter(|row| row.again == again);
             rows.min_by_key(|row| (row.due, row.id)).copied()
@@ -296,7 +314,7 @@ impl List {
 /// Does one step to both and compares what they say.
 fn walk(schedule: &mut Schedule, list: &mut List, step: &Step, now: &mut Millis) {
     match *step {
-        Step::Push { slot, wait_ms } => {
+        Step::Push { slot, wait_ms, line: number } => {
             list.made += 1;
             let row = Row {
                 slot: Slot(slot),
@@ -304,9 +322,14 @@ fn walk(schedule: &mut Schedule, list: &mut List, step: &Step, now: &mut Millis)
                 due: Millis(now.0 + wait_ms),
                 again: false,
                 held: None,
+                line: number,
             };
             list.rows.push(row);
-            schedule.push(row.slot, row.due, row.id, false, *now);
+            let waiter = Waiter { delivery: row.id, due: row.due, again: false };
+            match number.map(line) {
+                Some(line) => schedule.line_up(row.slot, line, waiter, *now),
+                None => schedule.push(row.slot, row.due, row.id, false, *now),
+            }
         }
         Step::Take => {
             let (expected, grant) = (list.take(*now), schedule.take(*now, GRACE));
@@ -336,6 +359,14 @@ fn walk(schedule: &mut Schedule, list: &mut List, step: &Step, now: &mut Millis)
             let row = list.rows[at];
             assert_eq!(schedule.remove(row.slot, row.due, row.id, *now), row.held.is_none());
             list.rows.retain(|other| other.id != row.id || row.held.is_some());
+        }
+        Step::Shift { which, wait_ms } => {
+            let Some(at) = which.checked_rem(list.rows.len()) else { return };
+            let (row, to) = (list.rows[at], Millis(now.0 + wait_ms));
+            schedule.shift(row.slot, row.due, to, row.id, *now);
+            if row.held.is_none() {
+                (list.rows[at].due, list.rows[at].again) = (to, false);
+            }
         }
     }
 }
