@@ -1,12 +1,13 @@
 //! Any history of accepts, takes, results, upkeep, retries, passing time and re-openings against a simple model: what
-//! is accepted is delivered or dead, once, and never lost.
+//! is accepted is delivered or dead, once, and never lost; of what stands in one line never two are in attempts at once,
+//! and none before its time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::clock::Millis;
-use hookgate_sidecar::model::{DeadReason, DeliveryId, Event, EventId, Next, Status};
+use hookgate_sidecar::model::{DeadReason, DeliveryId, Endpoint, Event, EventId, Next, Ordering, Status};
 use hookgate_sidecar::store::{
     Acceptance, Ask, BreakerSettings, Lease, Settled, Settlement, Store, StoreSettings,
 };
@@ -25,7 +26,7 @@ const WINDOW_MS: u64 = 20_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { keys: Vec<u8>, ahead_ms: u64 },
+    Accept { keys: Vec<u8>, ahead_ms: u64, line: Option<u8> },
     Take { room: u16 },
     Settle { which: usize, next: NextStep },
     Maintain,
@@ -53,7 +54,8 @@ fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
     ];
     let ahead_ms = prop_oneof![3 => Just(0), 1 => 0..9_000_u64];
     prop_oneof![
-        4 => (proptest::collection::vec(0..6_u8, 0..4), ahead_ms).prop_map(|(keys, ahead_ms)| Step::Accept { keys, ahead_ms }),
+        4 => (proptest::collection::vec(0..6_u8, 0..4), ahead_ms, proptest::option::of(0..2_u8))
+            .prop_map(|(keys, ahead_ms, line)| Step::Accept { keys, ahead_ms, line }),
         5 => (1..6_u16).prop_map(|room| Step::Take { room }),
         5 => (any::<usize>(), next).prop_map(|(which, next)| Step::Settle { which, next }),
         1 => Just(Step::Maintain),
@@ -72,6 +74,8 @@ struct Row {
     due: Millis,
     /// The lease under which it is in an attempt.
     held: Option<(u64, Millis)>,
+    /// The line it stands in, and its place there.
+    line: Option<(String, u64)>,
 }
 
 /// One history: a store, and what it must say.
@@ -88,7 +92,13 @@ struct History<S> {
     waits: bool,
     /// What was accepted since the last take: by when it is leased no more, if it was leased for who waits.
     ahead: HashMap<DeliveryId, Millis>,
+    /// The last place that was given in a line.
+    place: u64,
 }
+
+/// The endpoints, and which of their deliveries wait for each other.
+const ENDPOINTS: [(&str, Ordering); 4] =
+    [("a", Ordering::None), ("b", Ordering::None), ("ordered", Ordering::Endpoint), ("keyed", Ordering::Key)];
 
 fn settings() -> StoreSettings {
     let breaker = BreakerSettings { failures: u32::MAX, ..BreakerSettings::default() };
@@ -103,12 +113,12 @@ impl<S: Subject> History<S> {
     async fn begin(waits: bool) -> Self {
         let subject = S::start().await;
         let store = subject.open(settings()).await;
-        for name in ["a", "b"] {
-            put(&*store, &endpoint(name)).await;
+        for (name, ordering) in ENDPOINTS {
+            put(&*store, &Endpoint { ordering, ..endpoint(name) }).await;
         }
         let (rows, keys) = (HashMap::new(), HashMap::new());
         let (events, leases, ahead) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { subject, store: Some(store), now: at(0), rows, keys, events, leases, waits, ahead }
+        Self { subject, store: Some(store), now: at(0), rows, keys, events, leases, waits, ahead, place: 0 }
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -117,7 +127,7 @@ impl<S: Subject> History<S> {
 
     async fn walk(&mut self, step: Step) {
         match step {
-            Step::Accept { keys, ahead_ms } => self.accept(&keys, ahead_ms).await,
+            Step::Accept { keys, ahead_ms, line } => self.accept(&keys, ahead_ms, line).await,
             Step::Take { room } => self.take(room).await,
             Step::Settle { which, next } => self.settle(which, next).await,
             Step::Maintain => self.maintain().await,
@@ -133,29 +143,46 @@ impl<S: Subject> History<S> {
         assert_eq!(census.dead, count(|status| matches!(status, Status::Dead(_))), "dead");
     }
 
-    async fn accept(&mut self, keys: &[u8], ahead_ms: u64) {
+    async fn accept(&mut self, keys: &[u8], ahead_ms: u64, line: Option<u8>) {
         let names: Vec<String> = keys.iter().map(|key| format!("key {key}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let due = Millis(self.now.0 + ahead_ms);
-        let event = Event { deliver_at: (ahead_ms > 0).then_some(due), ..event(self.now) };
+        let ordering_key = line.map(|line| format!("line {line}").parse().unwrap());
+        let event = Event { deliver_at: (ahead_ms > 0).then_some(due), ordering_key, ..event(self.now) };
         let answer = self.store().accept(&[offer(event, &names)], self.now).await.unwrap()[0];
         let known =
             |key| self.keys.get(key).filter(|(_, until)| self.now < *until).map(|(first, _)| first.id);
         let first = keys.iter().find_map(known);
-        assert_eq!((answer.duplicate, answer.deliveries), (first.is_some(), 2), "keys {keys:?}");
+        assert_eq!((answer.duplicate, answer.deliveries), (first.is_some(), 4), "keys {keys:?}");
         assert!(first.is_none_or(|first| first == answer.id), "the first result");
         if first.is_none() {
             let until = Millis(self.now.0 + WINDOW_MS);
             self.keys.extend(keys.iter().map(|key| (*key, (answer, until))));
             self.events.push(answer.id);
-            let row = Row { status: Status::Pending, attempts: 0, step: 0, due, held: None };
-            let deliveries = deliveries_of(&*self.store(), answer.id).await;
-            if self.waits && due <= self.now {
-                let ends = self.now.plus(TIMEOUT).plus(GRACE);
-                self.ahead.extend(deliveries.iter().map(|delivery| (delivery.id, ends)));
+            self.place += 1;
+            for delivery in deliveries_of(&*self.store(), answer.id).await {
+                if self.waits && due <= self.now {
+                    self.ahead.insert(delivery.id, self.now.plus(TIMEOUT).plus(GRACE));
+                }
+                let line = match delivery.endpoint_id.as_str() {
+                    "ordered" => Some(String::new()),
+                    "keyed" => line.map(|line| line.to_string()),
+                    _ => None,
+                };
+                let line = line.map(|line| (line, self.place));
+                let row = Row { status: Status::Pending, attempts: 0, step: 0, due, held: None, line };
+                self.rows.insert(delivery.id, row);
             }
-            self.rows.extend(deliveries.iter().map(|delivery| (delivery.id, row.clone())));
         }
+    }
+
+    /// Whether nobody stands before it in its line.
+    fn is_head(&self, row: &Row) -> bool {
+        let before = |other: &Row| match (&row.line, &other.line) {
+            (Some((line, place)), Some((same, earlier))) => line == same && earlier < place,
+            _ => false,
+        };
+        !self.rows.values().any(|other| other.status == Status::Pending && before(other))
     }
 
     fn reclaim(&mut self) -> u64 {
@@ -165,13 +192,14 @@ impl<S: Subject> History<S> {
 
     async fn take(&mut self, room: u16) {
         self.reclaim();
-        let due = |row: &Row| row.status == Status::Pending && row.held.is_none() && row.due <= self.now;
-        let due = self.rows.values().filter(|row| due(row)).count();
+        let waits = |row: &Row| row.status == Status::Pending && row.held.is_none() && self.is_head(row);
+        let due = self.rows.values().filter(|row| waits(row) && row.due <= self.now).count();
         let ask = Ask { now: self.now, room, grace: GRACE, ahead: self.waits };
         let leases = self.store().take(ask).await.unwrap().leases;
         self.ahead.clear();
         assert_eq!(leases.len(), due.min(room.into()), "all that is due, as far as there is room");
         for lease in &leases {
+            assert!(self.is_head(&self.rows[&lease.delivery]), "one of a line at a time, in order");
             let row = self.rows.get_mut(&lease.delivery).unwrap();
             assert!(row.status == Status::Pending && row.held.is_none() && row.due <= self.now, "{row:?}");
             assert_eq!((lease.attempt, lease.step), (row.attempts + 1, row.step + 1));
@@ -231,6 +259,10 @@ impl<S: Subject> History<S> {
         self.store().retry(&id, self.now).await.unwrap().unwrap();
         let row = self.rows.get_mut(&id).unwrap();
         if row.held.is_none() {
+            if let Some((_, place)) = row.line.as_mut().filter(|_| row.status != Status::Pending) {
+                self.place += 1;
+                *place = self.place;
+            }
             (row.status, row.step, row.due) = (Status::Pending, 0, self.now);
         }
     }

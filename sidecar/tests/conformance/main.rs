@@ -15,6 +15,7 @@ mod finding;
 mod fixture;
 mod history;
 mod ledger;
+mod ordering;
 #[path = "../support/redis_server.rs"]
 #[expect(dead_code, reason = "another suite uses the rest")]
 mod redis_server;
@@ -96,6 +97,21 @@ macro_rules! conformance {
                 what_expires_while_it_waits_is_a_dead_letter
                 what_expires_in_an_attempt_is_left_to_its_result
             );
+            conformance!(@ $subject, ordering:
+                an_ordered_endpoint_is_served_strictly_in_order
+                whatever_ends_a_head_the_next_one_is_due
+                keys_do_not_wait_for_each_other
+                endpoints_do_not_wait_for_each_other
+                many_workers_keep_every_line_in_order
+                a_lease_of_a_head_that_ended_is_taken_again_before_the_next
+                a_scheduled_event_keeps_its_place
+                what_expires_in_a_line_leaves_it
+                what_is_retried_by_hand_joins_the_end_of_its_line
+                what_is_replayed_joins_the_end_of_its_line
+                a_deleted_endpoint_buries_its_lines
+                an_ordering_that_changes_counts_for_what_comes
+                a_line_waits_with_its_endpoint
+            );
             conformance!(@ $subject, vitals:
                 any_trajectory_is_the_pure_one
                 a_share_of_failures_opens_a_breaker
@@ -158,6 +174,9 @@ macro_rules! durability {
                 a_lease_from_before_is_lost_and_its_delivery_due
                 a_known_key_is_known_after_opening_again
                 a_disabled_endpoint_is_disabled_after_opening_again
+            );
+            conformance!(@ $subject, ordering:
+                lines_are_in_order_after_opening_again
             );
             conformance!(@ $subject, sealing:
                 secrets_are_kept_sealed_and_attempts_have_them

@@ -21,7 +21,7 @@ fn replay_of(name: &str, ms: u64) -> Replay {
     Replay::new(ReplayId::fresh(at(ms), entropy(), &tenant(name)), wanted, at(ms))
 }
 
-fn replay() -> Replay {
+pub fn replay() -> Replay {
     replay_of("default", 0)
 }
 

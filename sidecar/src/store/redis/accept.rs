@@ -13,7 +13,7 @@ use super::claims::Claim;
 use super::draft::{Draft, Drafted, Leased, Seen, due_at_once, first_due, read_leases};
 use super::fault::{broken, failed, full};
 use super::keys::Shard;
-use super::record::{Damaged, Head};
+use super::record::{Damaged, Head, line_text};
 use super::registry::TenantView;
 use super::{Millis, Shared, StoreError, scripts};
 use crate::model::{DeliveryId, Endpoint, Tenant, matching};
@@ -193,6 +193,7 @@ fn add_offer(
     call.arg(drafts.len());
     for draft in drafts {
         call.arg(draft.id.to_string()).arg(draft.endpoint.id.as_str());
+        call.arg(line_text(draft.endpoint.ordering.line(event.ordering_key.as_ref())));
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ impl Shared {
         let mut commands = Commands::default();
         for (shard, id) in endpoints {
             let state = self.keys.of(*shard, format_args!("ep:{id}"));
-            for field in ["flight", "breaker", "max", "cap", "hold"] {
+            for field in ["flight", "breaker", "max", "cap", "hold", "behind"] {
                 commands.add(*shard, cmd("HGET").arg(&state).arg(field).take());
             }
             for queue in ["queue", "again"] {
@@ -100,20 +100,20 @@ impl Shared {
         }
         let rows: Vec<Option<String>> = self.link.query(commands).await.map_err(failed(OPERATION))?;
         let read = |((_, id), row): (&(Shard, EndpointId), &[Option<String>])| {
-            let [flight, breaker, max, cap, hold, fresh, again] = row else { return None };
+            let [flight, breaker, max, cap, hold, behind, fresh, again] = row else { return None };
             let number =
                 |text: &Option<String>| text.as_deref().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
             let hold = hold.as_deref().and_then(|n| n.parse().ok()).map(Millis);
             Some(Health {
                 endpoint: id.clone(),
                 breaker: read_breaker(breaker.as_deref()),
-                pending: [fresh, again, flight].into_iter().map(|text| u64::from(number(text))).sum(),
+                pending: [fresh, again, flight, behind].into_iter().map(|text| u64::from(number(text))).sum(),
                 in_flight: number(flight),
                 concurrency: concurrency(number(max), number(cap)),
                 held_until: hold.filter(|hold| *hold > Millis(0)),
             })
         };
-        Ok(endpoints.iter().zip(rows.chunks(7)).filter_map(read).collect())
+        Ok(endpoints.iter().zip(rows.chunks(8)).filter_map(read).collect())
     }
 }
 

@@ -4,7 +4,8 @@
 //! is one small Lua script over one shard, so it is atomic and stays in one cluster slot. `lua/lib.lua` names the
 //! keys. Events and deliveries are hashes called by their own ids; an endpoint has a state hash and a queue (a sorted
 //! set by due time); `turn` holds the endpoints that may be served now, in the order of their turns, `wait` those
-//! that may be later, `leases` what is in an attempt, `finished` what retention will forget.
+//! that may be later, `leases` what is in an attempt, `line:` what waits for each other (only a line's head stands in the
+//! queue), `finished` what retention will forget.
 //!
 //! **What a 202 waits for** is what Redis waits for before it answers: the disk with `appendonly yes` and `appendfsync
 //! always`; with `everysec` a crash of Redis may lose its last second; without an append-only file, what the last

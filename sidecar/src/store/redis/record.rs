@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::horizon::Horizon;
 use crate::clock::Millis;
 use crate::model::{
-    DeadReason, Delivery, DeliveryId, EndpointId, Event, EventId, EventType, OrderingKey, Status, Tenant,
+    DeadReason, Delivery, DeliveryId, EndpointId, Event, EventId, EventType, Line, OrderingKey, Status,
+    Tenant,
 };
 use crate::seal::SealError;
 
@@ -80,6 +81,10 @@ impl Head {
         self.accepted_at
     }
 
+    pub(super) fn into_ordering_key(self) -> Option<OrderingKey> {
+        self.ordering_key
+    }
+
     pub(super) fn into_event(self, id: EventId, payload: Vec<u8>) -> Event {
         Event {
             id,
@@ -148,6 +153,11 @@ impl DeliveryRecord {
             updated_at: self.updated_at,
         }
     }
+}
+
+/// A line as the scripts are told of it; empty for none.
+pub(super) fn line_text(line: Option<Line>) -> String {
+    line.map_or_else(String::new, |line| line.to_string())
 }
 
 /// A status as the scripts write it.

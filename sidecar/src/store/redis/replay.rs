@@ -1,6 +1,7 @@
 //! Replays: their steps, and what is kept of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use redis::cmd;
 
@@ -9,9 +10,12 @@ use super::horizon::NOW;
 use super::keys::Shard;
 use super::link::{Again as Repeat, Commands};
 use super::listing::{CHUNK, Range, scope};
-use super::record::Damaged;
+use super::record::{Damaged, line_text};
+use super::registry::TenantView;
 use super::{Millis, Shared, StoreError, scripts};
-use crate::model::{DeliveryId, EndpointId, EventId, Replay, ReplayId, ReplayState};
+use crate::model::{
+    DeliveryId, EndpointId, EventId, Line, OrderingKey, Replay, ReplayId, ReplayState, Tenant,
+};
 use crate::store::{Again, Listed, Page, ReplayFilter};
 
 /// version, JSON, replayed, failed
@@ -28,6 +32,7 @@ impl Shared {
         self.open(OPERATION).await?;
         let shard = Shard::of_byte(replay.id.shard_byte());
         let there = self.accepted_for(OPERATION, work).await?;
+        let lines = self.lines_of(OPERATION, &replay.wanted.tenant, work).await?;
         let mut call = scripts::REPLAY.prepare_invoke();
         call.key(self.keys.prefix(shard)).arg(now.0).arg(self.room(shard));
         call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
@@ -38,11 +43,12 @@ impl Shared {
         call.arg(replay.left().min(u64::try_from(work.len()).unwrap_or(u64::MAX)));
         for again in work {
             match again {
-                Again::Retry(id) => call.arg(id.to_string()).arg("").arg(""),
+                Again::Retry(id) => call.arg(id.to_string()).arg("").arg("").arg(""),
                 Again::Send { event, endpoint } if there.contains(&(*event, endpoint.clone())) => continue,
                 Again::Send { event, endpoint } => {
                     let id = DeliveryId::replayed(event, endpoint);
-                    call.arg(id.to_string()).arg(event.to_string()).arg(endpoint.as_str())
+                    let line = line_text(lines.of(event, endpoint));
+                    call.arg(id.to_string()).arg(event.to_string()).arg(endpoint.as_str()).arg(line)
                 }
             };
         }
@@ -66,18 +72,27 @@ impl Shared {
         operation: &'static str,
         work: &[Again],
     ) -> Result<HashSet<(EventId, EndpointId)>, StoreError> {
-        let mut events: Vec<EventId> = work
-            .iter()
-            .filter_map(|again| match again {
-                Again::Retry(_) => None,
-                Again::Send { event, .. } => Some(*event),
-            })
-            .collect();
-        events.sort_unstable();
-        events.dedup();
+        let events = sent(work);
         let ids = self.deliveries_of(operation, &events).await?;
         let records = self.read_records(operation, &ids.concat()).await?;
         Ok(records.into_iter().map(|record| (record.event, record.endpoint)).collect())
+    }
+
+    /// In which lines what is sent will stand, by what its endpoints are known to want.
+    async fn lines_of(
+        &self,
+        operation: &'static str,
+        tenant: &Tenant,
+        work: &[Again],
+    ) -> Result<Lines, StoreError> {
+        let events = sent(work);
+        if events.is_empty() {
+            return Ok(Lines::default());
+        }
+        let heads = self.read_heads(operation, &events).await?;
+        let keys = events.into_iter().zip(heads);
+        let keys = keys.filter_map(|(event, head)| Some((event, head?.into_ordering_key()?))).collect();
+        Ok(Lines { keys, view: self.tenant(operation, tenant).await? })
     }
 
     pub(super) async fn replay(&self, id: &ReplayId) -> Result<Option<Replay>, StoreError> {
@@ -131,6 +146,30 @@ impl Shared {
         let rows: Vec<Row> = self.link.query(commands).await.map_err(failed(operation))?;
         let replays = rows.into_iter().filter_map(|row| read(row).transpose());
         replays.collect::<Result<_, _>>().map_err(broken(operation))
+    }
+}
+
+/// The events of which new deliveries are to be made.
+fn sent(work: &[Again]) -> Vec<EventId> {
+    let events = work.iter().filter_map(|again| match again {
+        Again::Retry(_) => None,
+        Again::Send { event, .. } => Some(*event),
+    });
+    events.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// What says in which line an event's delivery stands.
+#[derive(Default)]
+struct Lines {
+    /// Of the events that have one.
+    keys: HashMap<EventId, OrderingKey>,
+    view: Arc<TenantView>,
+}
+
+impl Lines {
+    fn of(&self, event: &EventId, endpoint: &EndpointId) -> Option<Line> {
+        let endpoint = self.view.endpoints.iter().find(|known| known.id == *endpoint)?;
+        endpoint.ordering.line(self.keys.get(event))
     }
 }
 

@@ -2,7 +2,8 @@
 -- here waits for work.
 -- ARGV: now · room for deliveries · key window (ms) · channel, empty when nobody listens · origin · shard
 --       most leases · grace (ms) · token · tenants, each (name, registry version) · offers, each
---       (event, tenant, head, payload, due, end or empty, keys…, deliveries… as (delivery, endpoint)); every list after its length
+--       (event, tenant, head, payload, due, end or empty, keys…, deliveries… as (delivery, endpoint, line or empty)); every
+--       list after its length
 -- Answers {0, pending, {event, deliveries, duplicate, …}, {delivery's number, ends, …}}, the number counted from 1 over
 -- all offers · {1, tenant} when its registry moved on · {2} when full.
 local at = 0
@@ -45,10 +46,10 @@ end
 -- The same event once more is the same call once more: its first answer was lost on the way, and what it leased with it.
 local function repeated(offer)
   local count = call('HGET', P .. offer.event, 'n')
-  for i = 1, count and token ~= '' and #offer.deliveries or 0, 2 do
+  for i = 1, count and token ~= '' and #offer.deliveries or 0, 3 do
     local delivery = offer.deliveries[i]
     if call('HGET', P .. delivery, 't') == token then
-      lease(delivery, offer.number + (i + 1) / 2, call('ZSCORE', LEASES, delivery))
+      lease(delivery, offer.number + (i + 2) / 3, call('ZSCORE', LEASES, delivery))
     end
   end
   return count and { offer.event, tonumber(count) }
@@ -63,8 +64,8 @@ end
 
 for _ = 1, tonumber(arg()) do
   local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), due = arg(), ends = arg() }
-  offer.keys, offer.deliveries = list(1), list(2)
-  offer.number, offer.count = number, #offer.deliveries / 2
+  offer.keys, offer.deliveries = list(1), list(3)
+  offer.number, offer.count = number, #offer.deliveries / 3
   number = number + offer.count
   for i, key in ipairs(offer.keys) do offer.keys[i] = P .. 'key:' .. offer.tenant .. ':' .. key end
   local first = repeated(offer) or known(offer.keys)
@@ -122,15 +123,17 @@ end
 
 for _, offer in ipairs(fresh) do
   local ids = {}
-  for i = 1, #offer.deliveries, 2 do
-    local delivery, endpoint = offer.deliveries[i], offer.deliveries[i + 1]
+  for i = 1, #offer.deliveries, 3 do
+    local delivery, endpoint, line = offer.deliveries[i], offer.deliveries[i + 1], offer.deliveries[i + 2]
     ids[#ids + 1] = delivery
-    local ends = seat(endpoint, tonumber(offer.due))
+    local first = line == '' or stand(endpoint, line, delivery)
+    local ends = first and seat(endpoint, tonumber(offer.due))
     call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', offer.due,
       'u', now, 't', ends and token or '')
+    if line ~= '' then call('HSET', P .. delivery, 'l', line) end
     if ends then
-      lease(delivery, offer.number + (i + 1) / 2, ends)
-    else
+      lease(delivery, offer.number + (i + 2) / 3, ends)
+    elseif first then
       call('ZADD', queue_of(endpoint), offer.due, delivery)
       tenants[endpoint] = offer.tenant
       announce(endpoint, tonumber(offer.due))

@@ -16,10 +16,10 @@ if tenant then
   call('ZREM', WAIT, endpoint)
   call('SADD', GONE, endpoint)
   for _, delivery in ipairs(call('ZRANGE', LEASES, 0, -1)) do
-    local d = call('HMGET', P .. delivery, 'p', 'e')
+    local d = call('HMGET', P .. delivery, 'p', 'e', 'l')
     if d[1] == endpoint then
       call('ZREM', LEASES, delivery)
-      finish(delivery, d[2], 'dead:endpoint_deleted', now)
+      finish(delivery, { endpoint = endpoint, event = d[2], line = d[3] }, 'dead:endpoint_deleted', now)
     end
   end
   tell(ARGV[5], ARGV[6], ARGV[7], tenant)

@@ -11,6 +11,9 @@ local function whole(number) return string.format('%.0f', number) end
 -- First attempts wait in the one, retries in the other.
 local function queue_of(endpoint, again) return P .. (again and 'again:' or 'queue:') .. endpoint end
 local function state_of(endpoint) return P .. 'ep:' .. endpoint end
+-- First in, first out: the deliveries of one line (`=`, and the key if it is a key's) by their places. Only its head
+-- stands in a queue, or is in an attempt.
+local function line_of(endpoint, line) return P .. 'line:' .. endpoint .. line end
 
 -- Attempts that an endpoint may have at once: its cap is in thousandths, 0 for its own `max`.
 local function concurrency(max, cap)
@@ -54,6 +57,30 @@ local function enqueue(endpoint, delivery, due, again, now)
   return false
 end
 
+-- A delivery stands at the end of its line, unless it stands there already. Answers whether it is the head. `behind`
+-- counts an endpoint's others: they stand in no queue.
+local function stand(endpoint, line, delivery)
+  local key = line_of(endpoint, line)
+  local last = call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
+  if call('ZADD', key, 'NX', (last or 0) + 1, delivery) == 0 then return call('ZRANK', key, delivery) == 0 end
+  if last then call('HINCRBY', state_of(endpoint), 'behind', 1) end
+  return not last
+end
+
+-- A delivery leaves its line, wherever it stood; who stood behind a head is the next one. Of an endpoint that is no more
+-- it is to be buried.
+local function leave(endpoint, line, delivery, now)
+  local key = line_of(endpoint, line)
+  local first = call('ZRANGE', key, 0, 1)
+  if call('ZREM', key, delivery) == 0 then return end
+  local next = first[1] == delivery and first[2]
+  local there = call('EXISTS', state_of(endpoint)) == 1
+  if there and (next or first[1] ~= delivery) then call('HINCRBY', state_of(endpoint), 'behind', -1) end
+  if not next then return end
+  local due = tonumber(call('HGET', P .. next, 'due') or now)
+  if there then enqueue(endpoint, next, due, false, now) else call('ZADD', queue_of(endpoint), due, next) end
+end
+
 -- Dead letters are listed by their events, as deliveries are.
 local function dead_letter(event, delivery) return event .. '.' .. delivery end
 
@@ -62,9 +89,10 @@ local function each(command, key, rest)
   for first = 1, #rest, 1000 do call(command, key, unpack(rest, first, math.min(first + 999, #rest))) end
 end
 
--- Ends of pending deliveries, noted one by one and written together: `status` is `delivered` or `dead:` and the reason.
+-- Ends of pending deliveries, noted one by one and written together: `d` has endpoint, event, and line if it stands in
+-- one; `status` is `delivered` or `dead:` and the reason.
 local over = { finished = {}, dead = {}, delivered = 0 }
-local function finish(delivery, event, status, now, fields)
+local function finish(delivery, d, status, now, fields)
   call('HSET', P .. delivery, 's', status, 'u', now, 't', '', unpack(fields or {}))
   over.finished[#over.finished + 1] = now
   over.finished[#over.finished + 1] = delivery
@@ -72,8 +100,9 @@ local function finish(delivery, event, status, now, fields)
     over.delivered = over.delivered + 1
   else
     over.dead[#over.dead + 1] = 0
-    over.dead[#over.dead + 1] = dead_letter(event, delivery)
+    over.dead[#over.dead + 1] = dead_letter(d.event, delivery)
   end
+  if d.line then leave(d.endpoint, d.line, delivery, now) end
 end
 
 local function write_ends()
@@ -102,14 +131,14 @@ end
 -- A lease that nobody will settle: its delivery goes back to where it stood in its queue. A probe's turn passes on.
 local function give_back(delivery, now)
   call('ZREM', LEASES, delivery)
-  local d = call('HMGET', P .. delivery, 'p', 'due', 'e', 't', 'a', 'b')
+  local d = call('HMGET', P .. delivery, 'p', 'due', 'e', 't', 'a', 'b', 'l')
   if d[1] and call('EXISTS', state_of(d[1])) == 1 then
     call('HSET', P .. delivery, 't', '')
     land(d[1], 1)
     enqueue(d[1], delivery, tonumber(d[2]), d[5] ~= d[6], now)
     if string.sub(d[4], -1) == '?' then call('HSET', state_of(d[1]), 'breaker', 'open', 'until', now) end
   elseif d[1] then
-    finish(delivery, d[3], 'dead:endpoint_deleted', now)
+    finish(delivery, { endpoint = d[1], event = d[3], line = d[7] }, 'dead:endpoint_deleted', now)
   end
 end
 
@@ -120,14 +149,17 @@ local function reclaim(now, limit)
   return #ended
 end
 
--- What waits for an endpoint that is no more becomes dead letters, at most `limit`. Answers how many.
+-- What waits for an endpoint that is no more becomes dead letters, at most `limit`. Answers how many. Who stands behind
+-- a head comes into the queue with its end.
 local function bury(endpoint, now, limit)
-  local buried = 0
-  for _, again in ipairs({ false, true }) do
-    if buried == limit then return buried end
-    local waiting = call('ZPOPMIN', queue_of(endpoint, again), limit - buried)
+  local buried, queues = 0, { queue_of(endpoint), queue_of(endpoint, true) }
+  while buried < limit do
+    local waiting = call('ZPOPMIN', queues[1], limit - buried)
+    if #waiting == 0 then waiting = call('ZPOPMIN', queues[2], limit - buried) end
+    if #waiting == 0 then break end
     for i = 1, #waiting, 2 do
-      finish(waiting[i], call('HGET', P .. waiting[i], 'e'), 'dead:endpoint_deleted', now)
+      local d = call('HMGET', P .. waiting[i], 'e', 'l')
+      finish(waiting[i], { endpoint = endpoint, event = d[1], line = d[2] }, 'dead:endpoint_deleted', now)
     end
     buried = buried + #waiting / 2
   end
@@ -137,8 +169,8 @@ end
 
 -- What is known of a delivery; nothing when there is none.
 local function standing(delivery)
-  local d = call('HMGET', P .. delivery, 's', 't', 'p', 'a', 'e')
-  return d[1] and { status = d[1], token = d[2], endpoint = d[3], attempts = d[4], event = d[5] }
+  local d = call('HMGET', P .. delivery, 's', 't', 'p', 'a', 'e', 'l')
+  return d[1] and { status = d[1], token = d[2], endpoint = d[3], attempts = d[4], event = d[5], line = d[6] }
 end
 
 -- Whose a delivery is, if its endpoint is there, and not by now another tenant's of the same name.
@@ -147,7 +179,8 @@ local function at_home(d)
   return owner and owner == call('HGET', P .. d.event, 't') and owner
 end
 
--- A delivery is due at once, with a fresh schedule. Answers whether its endpoint joined the turn.
+-- A delivery is due at once, with a fresh schedule; in its line it keeps its place, or joins the end when it was over.
+-- Answers whether its endpoint joined the turn.
 local function make_due(delivery, d, now)
   if d.status == 'pending' then
     call('ZREM', queue_of(d.endpoint, true), delivery)
@@ -158,7 +191,8 @@ local function make_due(delivery, d, now)
     call('ZREM', DEAD, dead_letter(d.event, delivery))
   end
   call('HSET', P .. delivery, 's', 'pending', 'due', now, 'b', d.attempts, 'u', now)
-  return enqueue(d.endpoint, delivery, now, false, now)
+  local first = not d.line or stand(d.endpoint, d.line, delivery)
+  return first and enqueue(d.endpoint, delivery, now, false, now)
 end
 
 -- Answers how many rows are gone.

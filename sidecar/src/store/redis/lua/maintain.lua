@@ -15,13 +15,13 @@ local function expire(event)
   local looked, again = 1, nil
   for delivery in string.gmatch(call('HGET', P .. event, 'd') or '', '%S+') do
     looked = looked + 1
-    local d = call('HMGET', P .. delivery, 's', 'p', 'a', 'b')
+    local d = call('HMGET', P .. delivery, 's', 'p', 'a', 'b', 'l')
     local ends = d[1] == 'pending' and call('ZSCORE', LEASES, delivery)
     if ends then
       again = math.max(again or now + 1, tonumber(ends))
     elseif d[1] == 'pending' then
       call('ZREM', queue_of(d[2], d[3] ~= d[4]), delivery)
-      finish(delivery, event, 'dead:expired', now)
+      finish(delivery, { endpoint = d[2], event = event, line = d[5] }, 'dead:expired', now)
     end
   end
   call('ZREM', EXPIRING, event)

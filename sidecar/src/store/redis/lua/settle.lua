@@ -57,7 +57,7 @@ end
 local landed = {}
 local function settle(i)
   local delivery, token, verdict, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 8]
-  local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e', 'b')
+  local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e', 'b', 'l')
   local probe = d[1] == token .. '?'
   if not probe and d[1] ~= token then return 0 end
   local endpoint, attempts = d[2], tonumber(d[4])
@@ -79,7 +79,8 @@ local function settle(i)
     call('HSET', P .. delivery, 't', '', 'a', attempts, 'due', due, 'u', now)
     enqueue(endpoint, delivery, due, attempts > tonumber(d[6]), now)
   else
-    finish(delivery, d[5], again and 'dead:endpoint_deleted' or verdict, now, { 'a', attempts })
+    local status = again and 'dead:endpoint_deleted' or verdict
+    finish(delivery, { endpoint = endpoint, event = d[5], line = d[7] }, status, now, { 'a', attempts })
   end
   return 1
 end
