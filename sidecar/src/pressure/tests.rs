@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Pressure;
-use crate::clock::Stopwatch;
-use crate::model::{EndpointId, Tenant};
+use crate::clock::{Millis, Stopwatch};
+use crate::model::{DeliveryId, Endpoint, EndpointId, Event, EventId, Ordering, Tenant};
+use crate::registry::Draft;
+use crate::store::Lease;
 use crate::telemetry::metrics::Metrics;
 
 /// Deliveries a millisecond that the engine is good for.
@@ -81,6 +84,57 @@ async fn an_overload_waits_at_the_door_and_not_in_a_queue() {
         );
         let last = clients * fan_out; // let in when the engine has stopped
         assert!(left <= 35 * SPEED + last, "{clients} clients, {fan_out} each: {left} left");
+    }
+}
+
+/// A first attempt for a tenant's event that was accepted 100 ms ago, at a prompt endpoint.
+fn late(ordering: Ordering, key: Option<&str>) -> (Lease, Millis) {
+    let now = Millis(1_000_000);
+    let tenant = Tenant::default();
+    let event = Event {
+        id: EventId::fresh(now, 7 << 64, &tenant),
+        tenant: tenant.clone(),
+        event_type: "x".parse().unwrap(),
+        payload: Bytes::new(),
+        content_type: String::new(),
+        source: None,
+        request_id: String::new(),
+        traceparent: None,
+        accepted_at: Millis(now.0 - 100),
+        deliver_at: None,
+        ordering_key: key.map(|key| key.parse().unwrap()),
+        expires_at: None,
+    };
+    let draft: Draft = serde_json::from_str(r#"{"url":"https://a.example","id":"a"}"#).unwrap();
+    let endpoint = Endpoint { ordering, ..draft.endpoint(now, || 7) };
+    let lease = Lease {
+        delivery: DeliveryId::fresh(now, 7 << 64, &tenant),
+        token: 1,
+        event: Arc::new(event),
+        endpoint: Arc::new(endpoint),
+        attempt: 1,
+        step: 1,
+        ends_at: now,
+    };
+    (lease, now)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_others_in_its_line_closes_no_door() {
+    let table = [
+        (Ordering::None, Some("k"), true),
+        (Ordering::Key, None, true),
+        (Ordering::Key, Some("k"), false),
+        (Ordering::Endpoint, None, false),
+    ];
+    for (ordering, key, closed) in table {
+        let pressure = Pressure::new(Metrics::new());
+        let (lease, now) = late(ordering, key);
+        pressure.ended(&lease.endpoint.id, Duration::from_millis(2));
+        pressure.begins(&lease, now);
+        let watch = Stopwatch::start();
+        pressure.enter(&lease.event.tenant).await;
+        assert_eq!(!watch.elapsed().is_zero(), closed, "{ordering:?} with {key:?}");
     }
 }
 

@@ -228,12 +228,13 @@ pub enum Put {
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
     /// Atomically, each offer for itself, and all of them together whose tenants share a shard: a known key answers
-    /// the first result; else the event, its keys and one delivery per matching endpoint are written. `Ok` only after
-    /// all of it is durable.
+    /// the first result; else the event, its keys and one delivery per matching endpoint are written, each at the end
+    /// of its [`Line`](crate::model::Line) if it stands in one. `Ok` only after all of it is durable.
     async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError>;
 
     /// Leases due deliveries, fair over endpoints, each within its endpoint's `max_in_flight`, `rate_limit` and
-    /// breaker. A lease ends at `now + endpoint.timeout_ms + ask.grace`.
+    /// breaker. Of those in one line only the first is due, until it is delivered or dead. A lease ends at
+    /// `now + endpoint.timeout_ms + ask.grace`.
     async fn take(&self, ask: Ask) -> Result<Taken, StoreError>;
 
     /// Records results, in order, answering one [`Settled`] each, and how endpoints turned by them. What an attempt
@@ -296,8 +297,9 @@ pub trait Store: Debug + Send + Sync {
     /// A delivery's attempts, oldest first: the latest 100.
     async fn attempts(&self, id: &DeliveryId) -> Result<Vec<Attempt>, StoreError>;
 
-    /// Makes a delivery due at once, whatever its state, with a fresh schedule (`attempts` counts on). One that is
-    /// in an attempt stays as it is, and so does one whose endpoint is gone. `Ok(None)`: there is none. `Full` when
+    /// Makes a delivery due at once, whatever its state, with a fresh schedule (`attempts` counts on). In its line it
+    /// keeps its place, or joins the end when it was over, as in [`Self::advance`]. One that is in an attempt stays as
+    /// it is, and so does one whose endpoint is gone. `Ok(None)`: there is none. `Full` when
     /// it would be one more pending than `max_pending`.
     async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError>;
 

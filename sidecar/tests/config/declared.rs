@@ -1,6 +1,6 @@
 //! Endpoints that the file declares: their secrets are references, and a bad one is named with its field.
 
-use hookgate_sidecar::model::{Auth, Secret};
+use hookgate_sidecar::model::{Auth, Ordering, Secret};
 
 use crate::machine::{CANARY, Machine, WHSEC, file};
 
@@ -31,6 +31,9 @@ fn declared_endpoints_take_their_secrets_from_the_environment() {
     assert!(endpoint.declared && endpoint.enabled);
     assert_eq!(endpoint.headers.get("authorization").map(String::as_str), Some("Bearer t"));
     assert_eq!((endpoint.retry.max_attempts, endpoint.max_in_flight.get()), (4, 3));
+    assert_eq!(endpoint.ordering, Ordering::None, "unless it is asked for");
+    let declared = with_billing(&format!("{BILLING}ordering = 'key'\n")).load().unwrap().declared;
+    assert_eq!(declared[0].0.ordering, Ordering::Key);
 }
 
 #[test]
@@ -71,6 +74,11 @@ fn a_bad_declared_endpoint_is_named_with_its_field() {
         ("env:BILLING_AUTH", "env:NONE", "endpoints[0].headers.Authorization: NONE is not set"),
         ("X-Plain", "Host", "endpoints[0].headers.host: this header is set by the gateway"),
         ("https://billing.example.com", "http://127.0.0.1:9", "endpoints[0].url: deliveries may not go"),
+        (
+            "tenant = \"acme\"",
+            "ordering = 'all'",
+            "etc/hookgate.toml:6:12: endpoints[0].ordering: unknown variant",
+        ),
         ("max_attempts = 4", "max_attempts = 0", "endpoints[0].retry.max_attempts: expected 1–100"),
     ];
     for (from, to, expected) in table {

@@ -234,6 +234,7 @@ pub async fn every_byte_and_field_of_an_event_is_kept(subject: &impl Subject) {
             request_id: "req-é".to_owned(),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             deliver_at: Some(at(6)),
+            ordering_key: Some("é = \u{1f980}".parse().unwrap()),
             expires_at: Some(at(8)),
             ..event(at(7))
         };

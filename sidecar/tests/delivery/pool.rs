@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookgate_sidecar::clock::Clock;
 use hookgate_sidecar::delivery::{Drained, PoolSettings};
-use hookgate_sidecar::model::{DeadReason, Endpoint, Event, Next};
+use hookgate_sidecar::model::{DeadReason, Endpoint, Event, Next, Ordering};
 use hookgate_sidecar::store::Lease;
 use hookgate_sidecar::telemetry::metrics::Metrics;
 
@@ -70,22 +70,24 @@ async fn attempts_that_take_long_give_their_workers_back_as_far_as_there_is_room
 
 #[tokio::test(start_paused = true)]
 async fn results_of_a_quiet_moment_go_along_together_where_places_are_to_spare() {
-    let at = |token, places| {
+    let at = |token, places, ordering| {
         let lease = lease(token, "ok");
-        let endpoint =
-            Endpoint { max_in_flight: NonZeroU16::new(places).unwrap(), ..(*lease.endpoint).clone() };
+        let max_in_flight = NonZeroU16::new(places).unwrap();
+        let endpoint = Endpoint { max_in_flight, ordering, ..(*lease.endpoint).clone() };
         Lease { endpoint: Arc::new(endpoint), ..lease }
     };
-    let table: [(&str, u16, u64, &[usize]); 3] = [
-        ("together", 8, 5, &[2]),
-        ("each for itself where a place is dear", 7, 5, &[1, 1]),
-        ("and none waits for long", 8, 16, &[1, 1]),
+    let table: [(&str, u16, Ordering, u64, &[usize]); 5] = [
+        ("together", 8, Ordering::None, 5, &[2]),
+        ("each for itself where a place is dear", 7, Ordering::None, 5, &[1, 1]),
+        ("or where others wait for its end", 8, Ordering::Endpoint, 5, &[1, 1]),
+        ("not without a key", 8, Ordering::Key, 5, &[2]),
+        ("and none waits for long", 8, Ordering::None, 16, &[1, 1]),
     ];
-    for (promise, places, apart, batches) in table {
-        let store = FakeStore::with([at(1, places)]);
+    for (promise, places, ordering, apart, batches) in table {
+        let store = FakeStore::with([at(1, places, ordering)]);
         let pool = Running::start(&store, &FakeTransport::new(), settings(4));
         tokio::time::sleep(Duration::from_millis(apart)).await;
-        store.add(at(2, places));
+        store.add(at(2, places, ordering));
         wait_until("two results", || pool.settled(2)).await;
         assert_eq!(*store.batches.lock().unwrap(), batches, "{promise}");
         assert_eq!(pool.stop().await, Drained::Clean);

@@ -164,6 +164,7 @@ async fn what_cannot_be_an_endpoint_is_refused_by_field() {
         (json!({"url": URL, "event_types": ["a b"]}), "event_types[0]"),
         (json!({"url": URL, "timeout_ms": 1}), "timeout_ms"),
         (json!({"url": URL, "max_in_flight": 0}), "max_in_flight"),
+        (json!({"url": URL, "ordering": "fifo"}), "ordering"),
         (json!({"url": URL, "retry": {"attempts": 1}}), "retry.attempts"),
         (json!({"url": URL, "headers": {"host": "x"}}), "headers.host"),
         (json!({"url": URL, "headers": {"x-a": "pw-canary\r\nb: c"}}), "headers.x-a"),

@@ -10,6 +10,7 @@ mod harness;
 mod listeners;
 mod logs;
 mod operations;
+mod ordering;
 mod problems;
 mod replays;
 mod sealing;

@@ -62,6 +62,9 @@ async fn terms_that_cannot_be_granted_are_refused_with_their_place() {
         (r#""deliver_at":"9999-01-01T00:00:00Z""#, "deliver_at: expected a moment at most 30 days ahead."),
         (r#""ttl_s":0"#, "ttl_s: invalid value: integer `0`"),
         (r#""ttl_s":7776001"#, "ttl_s: expected 1–7776000 seconds."),
+        (r#""ordering_key":"""#, "ordering_key: expected an ordering key: 1–256 bytes"),
+        (r#""ordering_key":"a\n""#, "ordering_key: expected an ordering key"),
+        (r#""ordering_key":7"#, "ordering_key: invalid type: integer `7`"),
         (r#""expires_at":"2000-01-01T00:00:00Z""#, "expires_at: expected a moment after now"),
     ];
     for (terms, detail) in table {

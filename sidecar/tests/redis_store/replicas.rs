@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use hookgate_sidecar::model::{DeliveryId, Endpoint, Event, Next};
+use hookgate_sidecar::model::{DeliveryId, Endpoint, Event, Next, Ordering};
 use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
 use hookgate_sidecar::store::{Settled, Settlement, Store, StoreSettings};
 
@@ -125,6 +125,43 @@ async fn what_a_process_that_is_gone_had_leased_is_due_again_long_before_its_lea
         "the living keep theirs"
     );
     assert_eq!(settle(&heir, succeeded(&again[0], at(2)), at(2)).await, Settled::Recorded);
+}
+
+#[tokio::test]
+async fn a_head_of_a_process_that_is_gone_goes_before_who_stands_behind_it() {
+    let server = RedisServer::start().await;
+    let (gone, heir) = (store(&server), store(&server));
+    put(&heir, &Endpoint { ordering: Ordering::Endpoint, ..endpoint("a") }).await;
+    accept(&heir, 2, at(0)).await;
+    let lost = lease(&gone, at(0)).await;
+    assert!(leases(&heir, at(0), 10).await.is_empty(), "processes share a line");
+    drop(gone);
+    wait_until("lease taken back", async || heir.maintain(at(1)).await.unwrap().reclaimed > 0).await;
+    let again = lease(&heir, at(1)).await;
+    assert_eq!(again.delivery, lost.delivery);
+    settle(&heir, succeeded(&again, at(1)), at(1)).await;
+    assert_ne!(lease(&heir, at(1)).await.delivery, lost.delivery);
+}
+
+#[tokio::test]
+async fn an_empty_line_leaves_nothing_behind() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    let lines = async || {
+        let keys = server.command(redis::cmd("KEYS").arg("*line:*").to_owned()).await.unwrap();
+        redis::from_redis_value::<Vec<String>>(keys).unwrap().len()
+    };
+    for (name, ordering) in [("a", Ordering::Endpoint), ("b", Ordering::Key), ("c", Ordering::None)] {
+        put(&store, &Endpoint { ordering, ..endpoint(name) }).await;
+    }
+    for key in ["x", "y", "x"] {
+        let event = Event { ordering_key: Some(key.parse().unwrap()), ..event(at(0)) };
+        store.accept(&[offer(event, &[])], at(0)).await.unwrap();
+    }
+    assert_eq!(lines().await, 3, "one of the endpoint, two of keys, none where nobody waits");
+    assert_eq!(deliver_all(&store, at(0)).await, 9);
+    assert_eq!(lines().await, 0);
+    assert!(store.census().await.unwrap().endpoints.iter().all(|health| health.pending == 0));
 }
 
 #[tokio::test]
