@@ -26,13 +26,22 @@ const WINDOW_MS: u64 = 20_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { keys: Vec<u8>, ahead_ms: u64, line: Option<u8> },
+    Accept(Wish),
     Take { room: u16 },
     Settle { which: usize, next: NextStep },
     Maintain,
     Retry { which: usize },
     Pass { ms: u64 },
     Reopen,
+}
+
+/// What an event asks for.
+#[derive(Debug, Clone)]
+struct Wish {
+    keys: Vec<u8>,
+    ahead_ms: u64,
+    ttl_ms: Option<u64>,
+    line: Option<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +61,18 @@ fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
         1 => Just(NextStep::GivenUp),
         1 => Just(NextStep::Returned),
     ];
+    let keys = proptest::collection::vec(0..6_u8, 0..4);
     let ahead_ms = prop_oneof![3 => Just(0), 1 => 0..9_000_u64];
+    let ttl_ms = prop_oneof![3 => Just(None), 1 => (1..9_000_u64).prop_map(Some)];
+    let line = proptest::option::of(0..2_u8);
+    let wish = (keys, ahead_ms, ttl_ms, line).prop_map(|(keys, ahead_ms, ttl_ms, line)| Wish {
+        keys,
+        ahead_ms,
+        ttl_ms,
+        line,
+    });
     prop_oneof![
-        4 => (proptest::collection::vec(0..6_u8, 0..4), ahead_ms, proptest::option::of(0..2_u8))
-            .prop_map(|(keys, ahead_ms, line)| Step::Accept { keys, ahead_ms, line }),
+        4 => wish.prop_map(Step::Accept),
         5 => (1..6_u16).prop_map(|room| Step::Take { room }),
         5 => (any::<usize>(), next).prop_map(|(which, next)| Step::Settle { which, next }),
         1 => Just(Step::Maintain),
@@ -74,8 +91,16 @@ struct Row {
     due: Millis,
     /// The lease under which it is in an attempt.
     held: Option<(u64, Millis)>,
+    event: EventId,
     /// The line it stands in, and its place there.
     line: Option<(String, u64)>,
+}
+
+impl Row {
+    /// A new delivery of this event.
+    fn of(event: EventId) -> Self {
+        Self { status: Status::Pending, attempts: 0, step: 0, due: at(0), held: None, event, line: None }
+    }
 }
 
 /// One history: a store, and what it must say.
@@ -92,6 +117,8 @@ struct History<S> {
     waits: bool,
     /// What was accepted since the last take: by when it is leased no more, if it was leased for who waits.
     ahead: HashMap<DeliveryId, Millis>,
+    /// When events are looked at because their time is over.
+    ends: HashMap<EventId, Millis>,
     /// The last place that was given in a line.
     place: u64,
 }
@@ -117,8 +144,9 @@ impl<S: Subject> History<S> {
             put(&*store, &Endpoint { ordering, ..endpoint(name) }).await;
         }
         let (rows, keys) = (HashMap::new(), HashMap::new());
-        let (events, leases, ahead) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { subject, store: Some(store), now: at(0), rows, keys, events, leases, waits, ahead, place: 0 }
+        let (events, leases, ahead, ends) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
+        let (store, now, place) = (Some(store), at(0), 0);
+        Self { subject, store, now, rows, keys, events, leases, waits, ahead, ends, place }
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -127,7 +155,7 @@ impl<S: Subject> History<S> {
 
     async fn walk(&mut self, step: Step) {
         match step {
-            Step::Accept { keys, ahead_ms, line } => self.accept(&keys, ahead_ms, line).await,
+            Step::Accept(wish) => self.accept(wish).await,
             Step::Take { room } => self.take(room).await,
             Step::Settle { which, next } => self.settle(which, next).await,
             Step::Maintain => self.maintain().await,
@@ -143,12 +171,15 @@ impl<S: Subject> History<S> {
         assert_eq!(census.dead, count(|status| matches!(status, Status::Dead(_))), "dead");
     }
 
-    async fn accept(&mut self, keys: &[u8], ahead_ms: u64, line: Option<u8>) {
+    async fn accept(&mut self, Wish { keys, ahead_ms, ttl_ms, line }: Wish) {
         let names: Vec<String> = keys.iter().map(|key| format!("key {key}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let due = Millis(self.now.0 + ahead_ms);
         let ordering_key = line.map(|line| format!("line {line}").parse().unwrap());
-        let event = Event { deliver_at: (ahead_ms > 0).then_some(due), ordering_key, ..event(self.now) };
+        let deliver_at = (ahead_ms > 0).then_some(due);
+        // what was leased ahead is not known to be in an attempt, and that decides when it expires
+        let expires_at = ttl_ms.filter(|_| !self.waits).map(|ttl_ms| Millis(due.0 + ttl_ms));
+        let event = Event { deliver_at, ordering_key, expires_at, ..event(self.now) };
         let answer = self.store().accept(&[offer(event, &names)], self.now).await.unwrap()[0];
         let known =
             |key| self.keys.get(key).filter(|(_, until)| self.now < *until).map(|(first, _)| first.id);
@@ -159,6 +190,7 @@ impl<S: Subject> History<S> {
             let until = Millis(self.now.0 + WINDOW_MS);
             self.keys.extend(keys.iter().map(|key| (*key, (answer, until))));
             self.events.push(answer.id);
+            self.ends.extend(expires_at.map(|end| (answer.id, end)));
             self.place += 1;
             for delivery in deliveries_of(&*self.store(), answer.id).await {
                 if self.waits && due <= self.now {
@@ -170,8 +202,7 @@ impl<S: Subject> History<S> {
                     _ => None,
                 };
                 let line = line.map(|line| (line, self.place));
-                let row = Row { status: Status::Pending, attempts: 0, step: 0, due, held: None, line };
-                self.rows.insert(delivery.id, row);
+                self.rows.insert(delivery.id, Row { due, line, ..Row::of(answer.id) });
             }
         }
     }
@@ -247,6 +278,26 @@ impl<S: Subject> History<S> {
         self.ahead.retain(|_, ends| *ends > self.now);
         let known = self.reclaim();
         assert!((known..=known + ahead).contains(&reclaimed), "{reclaimed} of {known} and {ahead}");
+        self.expire();
+    }
+
+    /// What waits of an event whose time is over is dead; what is in an attempt is looked at when its lease has ended.
+    fn expire(&mut self) {
+        let over: Vec<EventId> =
+            self.ends.iter().filter(|(_, end)| **end <= self.now).map(|(event, _)| *event).collect();
+        for event in over {
+            self.ends.remove(&event);
+            let pending = |row: &&mut Row| row.event == event && row.status == Status::Pending;
+            for row in self.rows.values_mut().filter(pending) {
+                match row.held {
+                    Some((_, end)) => {
+                        let again = self.ends.entry(event).or_insert(end);
+                        *again = end.max(*again);
+                    }
+                    None => row.status = Status::Dead(DeadReason::Expired),
+                }
+            }
+        }
     }
 
     async fn retry(&mut self, which: usize) {
@@ -276,6 +327,7 @@ impl<S: Subject> History<S> {
         self.now = self.now.max(ends.unwrap_or_default());
         self.store().maintain(self.now).await.unwrap();
         self.rows.values_mut().for_each(|row| row.held = None);
+        self.expire();
     }
 
     /// Delivers all that is left, and compares the whole ledger.

@@ -15,6 +15,7 @@ mod finding;
 mod fixture;
 mod history;
 mod ledger;
+mod lines;
 mod ordering;
 #[path = "../support/redis_server.rs"]
 #[expect(dead_code, reason = "another suite uses the rest")]
@@ -105,12 +106,15 @@ macro_rules! conformance {
                 many_workers_keep_every_line_in_order
                 a_lease_of_a_head_that_ended_is_taken_again_before_the_next
                 a_scheduled_event_keeps_its_place
+                a_line_waits_with_its_endpoint
+                a_head_is_the_probe_of_its_endpoint
+            );
+            conformance!(@ $subject, lines:
                 what_expires_in_a_line_leaves_it
                 what_is_retried_by_hand_joins_the_end_of_its_line
                 what_is_replayed_joins_the_end_of_its_line
                 a_deleted_endpoint_buries_its_lines
                 an_ordering_that_changes_counts_for_what_comes
-                a_line_waits_with_its_endpoint
             );
             conformance!(@ $subject, vitals:
                 any_trajectory_is_the_pure_one
@@ -175,7 +179,7 @@ macro_rules! durability {
                 a_known_key_is_known_after_opening_again
                 a_disabled_endpoint_is_disabled_after_opening_again
             );
-            conformance!(@ $subject, ordering:
+            conformance!(@ $subject, lines:
                 lines_are_in_order_after_opening_again
             );
             conformance!(@ $subject, sealing:

@@ -72,11 +72,12 @@ fn revive(
     now: Millis,
     changes: &mut Changes,
 ) -> Result<Did, Trouble> {
-    let Some((delivery, _due, line)) = find(hand.connection, id)? else { return Ok(Did::Failed) };
+    let Some(found) = find(hand.connection, id)? else { return Ok(Did::Failed) };
+    let delivery = &found.delivery;
     let home = hand.registry.get(&delivery.endpoint_id);
     let home = home.filter(|home| home.endpoint.tenant == *tenant && delivery.tenant == *tenant);
     let Some(home) = home.filter(|_| delivery.status != Status::Pending) else { return Ok(Did::Failed) };
-    settle::revive(hand.connection, (home.slot, id, delivery.status, line), now, changes)?;
+    settle::revive(hand.connection, home.slot, &found, now, changes)?;
     Ok(Did::MadeDue)
 }
 

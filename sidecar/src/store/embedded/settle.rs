@@ -127,11 +127,12 @@ pub(super) fn retry(
     now: Millis,
 ) -> Result<(Option<Delivery>, Changes), Trouble> {
     let mut changes = Changes::default();
-    let Some((delivery, due, line)) = find(hand.connection, id)? else { return Ok((None, changes)) };
+    let Some(found) = find(hand.connection, id)? else { return Ok((None, changes)) };
+    let delivery = &found.delivery;
     let entry = hand.registry.get(&delivery.endpoint_id);
     let home = entry.filter(|entry| entry.endpoint.tenant == delivery.tenant).map(|entry| entry.slot);
     let Some(slot) = home.filter(|_| hand.schedule.held(id).is_none()) else {
-        return Ok((Some(delivery), changes));
+        return Ok((Some(found.delivery), changes));
     };
     let (pending, max_pending) = (hand.schedule.pending(), hand.max_pending);
     if delivery.status != Status::Pending && pending >= max_pending {
@@ -139,12 +140,12 @@ pub(super) fn retry(
     }
     if delivery.status == Status::Pending {
         make_due(hand.connection, id, now)?;
-        changes.effects.push(Effect::Move { slot, from: due, to: kept(now), delivery: id });
+        changes.effects.push(Effect::Move { slot, from: found.due, to: kept(now), delivery: id });
     } else {
-        revive(hand.connection, (slot, id, delivery.status, line), now, &mut changes)?;
+        revive(hand.connection, slot, &found, now, &mut changes)?;
     }
     let (status, next_attempt_at) = (Status::Pending, Some(kept(now)));
-    Ok((Some(Delivery { status, next_attempt_at, updated_at: kept(now), ..delivery }), changes))
+    Ok((Some(Delivery { status, next_attempt_at, updated_at: kept(now), ..found.delivery }), changes))
 }
 
 /// Makes a delivery due at `now`, with a fresh schedule; it keeps its place in its line.
@@ -159,23 +160,32 @@ fn make_due(connection: &Connection, id: DeliveryId, now: Millis) -> Result<(), 
 /// Makes a finished delivery due at `now`, at the end of its line.
 pub(super) fn revive(
     connection: &Connection,
-    (slot, delivery, status, line): (Slot, DeliveryId, Status, Option<Line>),
+    slot: Slot,
+    Found { delivery, line, .. }: &Found,
     now: Millis,
     changes: &mut Changes,
 ) -> Result<(), Trouble> {
+    let (id, line) = (delivery.id, line.clone());
     if let (_, Some(place)) = line::end(connection, slot, line.as_ref())? {
         connection
             .prepare_cached("UPDATE deliveries SET place = ?2 WHERE id = ?1")?
-            .execute(params![delivery.as_bytes(), place])?;
+            .execute(params![id.as_bytes(), place])?;
     }
-    make_due(connection, delivery, now)?;
-    changes.sums.count(status, -1);
-    changes.effects.push(Effect::Push { slot, due: kept(now), delivery, line });
+    make_due(connection, id, now)?;
+    changes.sums.count(delivery.status, -1);
+    changes.effects.push(Effect::Push { slot, due: kept(now), delivery: id, line });
     Ok(())
 }
 
-/// A delivery, the moment it is or was due, and its line.
-pub(super) type Found = (Delivery, Millis, Option<Line>);
+/// A delivery with what only the store knows of it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) delivery: Delivery,
+    /// When it is or was due.
+    due: Millis,
+    /// The line it stands in, or stood in.
+    line: Option<Line>,
+}
 
 /// What the ledger says of a delivery.
 pub(super) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<Found>, Trouble> {
@@ -183,5 +193,5 @@ pub(super) fn find(connection: &Connection, id: DeliveryId) -> Result<Option<Fou
     let mut rows = select.query([id.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let line = parsed_if_any(row, "line", "deliveries.line")?;
-    Ok(Some((read_delivery(row)?, read_moment(row, "due")?, line)))
+    Ok(Some(Found { delivery: read_delivery(row)?, due: read_moment(row, "due")?, line }))
 }
