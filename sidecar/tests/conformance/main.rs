@@ -108,6 +108,7 @@ macro_rules! conformance {
                 a_scheduled_event_keeps_its_place
                 a_line_waits_with_its_endpoint
                 a_head_is_the_probe_of_its_endpoint
+                a_worker_that_waits_gets_the_head_and_no_more
             );
             conformance!(@ $subject, lines:
                 what_expires_in_a_line_leaves_it

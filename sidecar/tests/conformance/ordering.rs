@@ -264,3 +264,17 @@ pub async fn a_head_is_the_probe_of_its_endpoint(subject: &impl Subject) {
     end(&*store, &probe, open_ms).await;
     take_only(&*store, ids[1], open_ms, "and it closes").await;
 }
+
+pub async fn a_worker_that_waits_gets_the_head_and_no_more(subject: &impl Subject) {
+    let store = subject.open(StoreSettings::default()).await;
+    put(&*store, &ordered("a", Ordering::Endpoint)).await;
+    assert!(take_and_wait(&*store, at(0), 10).await.is_empty());
+    let mut ids = bring_many(&*store, 2, 0).await;
+    ids.extend(bring_many(&*store, 1, 0).await);
+    let waited = take_and_wait(&*store, at(1), 10).await;
+    assert_eq!(waited.iter().map(|lease| lease.delivery).collect::<Vec<_>>(), [ids[0]]);
+    ids.extend(bring_many(&*store, 1, 1).await);
+    assert!(take_and_wait(&*store, at(2), 10).await.is_empty(), "what comes now stands behind it");
+    end(&*store, &waited[0], 2).await;
+    deliver_in_order(&*store, &ids[1..], 2, "the others, one after the other").await;
+}
