@@ -18,9 +18,9 @@ local now, room, window = tonumber(arg()), tonumber(arg()), tonumber(arg())
 local channel, origin, shard = arg(), arg(), arg()
 local vacant, grace, token = tonumber(arg()), tonumber(arg()), arg()
 
-local tenants = list(2)
-for i = 1, #tenants, 2 do
-  if (call('HGET', P .. 'tenant:' .. tenants[i], '@') or '') ~= tenants[i + 1] then return { 1, tenants[i] } end
+local known_as = list(2)
+for i = 1, #known_as, 2 do
+  if (call('HGET', P .. 'tenant:' .. known_as[i], '@') or '') ~= known_as[i + 1] then return { 1, known_as[i] } end
 end
 
 -- What a key is already known for, from this batch or from before.
