@@ -10,6 +10,10 @@ use hookgate_sidecar::config::{self, KEYS, Loaded, Surroundings};
 use hookgate_sidecar::serve::{self, Ended};
 use hookgate_sidecar::telemetry::logs::{self, Chain};
 
+/// An event allocates some hundred times, on one thread, and is freed on another: this allocator is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A webhook gateway: verifies what comes in, delivers it signed and retried.
 #[derive(Debug, Parser)]
 #[command(name = "hookgate", version, max_term_width = 110)]
