@@ -97,6 +97,9 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::EVENT_TTL_S, &mut config.event_ttl_s)?;
     around.set(&key::MAX_BATCH, &mut config.max_batch)?;
     around.set(&key::RETENTION_S, &mut config.retention_s)?;
+    around.set_some(&key::RETENTION_DEAD_LETTERS_S, &mut config.retention_dead_letters_s)?;
+    around.set_some(&key::RETENTION_PAYLOADS_S, &mut config.retention_payloads_s)?;
+    around.set_some(&key::RETENTION_ATTEMPTS_S, &mut config.retention_attempts_s)?;
     around.set(&key::MAX_PENDING, &mut config.max_pending)?;
     around.set(&key::MEMORY_BYTES, &mut config.memory_bytes)?;
     around.set(&key::BREAKER_FAILURES, &mut config.breaker_failures)?;

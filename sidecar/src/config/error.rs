@@ -2,6 +2,7 @@
 //! secret in the wrong place.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use hookgate_policy::PolicyError;
@@ -84,6 +85,19 @@ pub enum ConfigError {
         /// The least window, in seconds.
         least_s: u64,
     },
+    /// A part would be remembered for longer than what it is a part of.
+    #[error(
+        "{key} ({variable}): expected at most {most_s} s, the longer of retention_s (HOOKGATE_RETENTION_S) and \
+         retention_dead_letters_s (HOOKGATE_RETENTION_DEAD_LETTERS_S): after that there is nothing it could be part of"
+    )]
+    Outlives {
+        /// In the file.
+        key: &'static str,
+        /// In the environment.
+        variable: &'static str,
+        /// The longest time, in seconds.
+        most_s: u32,
+    },
     /// A listener that others can reach would answer without a key.
     #[error(
         "{key} ({variable}) is {address}, which is not loopback, and no API key is set: \
@@ -106,6 +120,10 @@ impl ConfigError {
 
     pub(super) fn range(key: &Key) -> Self {
         Self::Range { key: key.name, variable: key.variable, expected: key.expected }
+    }
+
+    pub(super) fn outlives(key: &Key, longest: NonZeroU32) -> Self {
+        Self::Outlives { key: key.name, variable: key.variable, most_s: longest.get() }
     }
 
     pub(super) fn exposed(key: &Key, address: SocketAddr) -> Self {

@@ -91,6 +91,14 @@ keys! {
     MAX_BATCH = "max_batch", "HOOKGATE_MAX_BATCH", "a whole number, 1–1000", "Events in a batch [100]";
     RETENTION_S = "retention_s", "HOOKGATE_RETENTION_S", "a whole number, 1–4294967295",
         "How long what is finished is remembered, seconds [604800]";
+    RETENTION_DEAD_LETTERS_S = "retention_dead_letters_s", "HOOKGATE_RETENTION_DEAD_LETTERS_S",
+        "a whole number, 1–4294967295", "How long dead letters are remembered, seconds [retention_s]";
+    RETENTION_PAYLOADS_S = "retention_payloads_s", "HOOKGATE_RETENTION_PAYLOADS_S",
+        "a whole number, 1–4294967295",
+        "How long a payload is remembered once all its deliveries are over, seconds [as long as its event]";
+    RETENTION_ATTEMPTS_S = "retention_attempts_s", "HOOKGATE_RETENTION_ATTEMPTS_S",
+        "a whole number, 1–4294967295",
+        "How long attempts are remembered once their delivery is over, seconds [as long as the delivery]";
     MAX_PENDING = "max_pending", "HOOKGATE_MAX_PENDING", "a whole number, 1–4294967295",
         "Deliveries pending at once; beyond it 503 [1000000]";
     MEMORY_BYTES = "memory_bytes", "HOOKGATE_MEMORY_BYTES", "a whole number, 1048576–4294967295",

@@ -113,6 +113,14 @@ pub struct Config {
     pub max_batch: NonZeroU16,
     /// How long what is finished is remembered, seconds. `HOOKGATE_RETENTION_S`, default 604 800 (7 d).
     pub retention_s: NonZeroU32,
+    /// How long dead letters are remembered, seconds. `HOOKGATE_RETENTION_DEAD_LETTERS_S`, default `retention_s`.
+    pub retention_dead_letters_s: Option<NonZeroU32>,
+    /// How long the payload of an event is remembered once the last of its deliveries is over, seconds. After it the
+    /// event is still listed, and cannot be sent again. `HOOKGATE_RETENTION_PAYLOADS_S`, default: as long as the event.
+    pub retention_payloads_s: Option<NonZeroU32>,
+    /// How long the attempts of a delivery that is over are remembered, with the answers in them, seconds.
+    /// `HOOKGATE_RETENTION_ATTEMPTS_S`, default: as long as the delivery.
+    pub retention_attempts_s: Option<NonZeroU32>,
     /// Deliveries pending at once; beyond it 503. `HOOKGATE_MAX_PENDING`, default 1 000 000.
     pub max_pending: NonZeroU32,
     /// What the memory store may take, bytes, at least 1 MiB; at it 503. `HOOKGATE_MEMORY_BYTES`, default 256 MiB.
@@ -199,6 +207,9 @@ impl Default for Config {
             event_ttl_s: 0,
             max_batch: at_least_one_16(100),
             retention_s: at_least_one(604_800),
+            retention_dead_letters_s: None,
+            retention_payloads_s: None,
+            retention_attempts_s: None,
             max_pending: at_least_one(1_000_000),
             memory_bytes: 256 << 20,
             breaker_failures: at_least_one(5),
@@ -247,6 +258,7 @@ pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, Co
     config.api_key = secret::api_key(config.api_key_file.as_deref(), around)?;
     config.seal_keys = secret::seal_keys(config.seal_keys_file.as_deref(), around)?;
     config.check()?;
+    config.check_retention()?;
     let policy = policy::read(&config, around)?;
     config.replay_window = policy::replay_window(&policy);
     config.check_replay()?;
@@ -294,7 +306,7 @@ impl Config {
         crate::store::StoreSettings {
             idempotency_window: self.idempotency_window(),
             replay_window: self.replay_window,
-            retention: Duration::from_secs(self.retention_s.get().into()),
+            retention: self.retention(),
             max_pending: self.max_pending.get().into(),
             memory_bytes: self.memory_bytes.into(),
             breaker: crate::store::BreakerSettings {
@@ -306,6 +318,27 @@ impl Config {
             },
             retry_percent: self.retry_percent,
         }
+    }
+
+    fn retention(&self) -> crate::store::Retention {
+        let seconds = |s: NonZeroU32| Duration::from_secs(s.get().into());
+        crate::store::Retention {
+            finished: seconds(self.retention_s),
+            dead_letters: seconds(self.retention_dead_letters_s.unwrap_or(self.retention_s)),
+            payloads: self.retention_payloads_s.map(seconds),
+            attempts: self.retention_attempts_s.map(seconds),
+        }
+    }
+
+    /// A part is not remembered for longer than the whole: whoever asks for that expects what will not be there.
+    fn check_retention(&self) -> Result<(), ConfigError> {
+        let longest = self.retention_s.max(self.retention_dead_letters_s.unwrap_or(self.retention_s));
+        let parts = [
+            (&key::RETENTION_PAYLOADS_S, self.retention_payloads_s),
+            (&key::RETENTION_ATTEMPTS_S, self.retention_attempts_s),
+        ];
+        let longer = parts.into_iter().find(|(_, part)| part.is_some_and(|part| part > longest));
+        longer.map_or(Ok(()), |(key, _)| Err(ConfigError::outlives(key, longest)))
     }
 
     /// The ranges that the types do not say.

@@ -57,6 +57,8 @@ pub enum Problem {
     ReadOnly,
     /// So many replays run as may.
     TooManyReplays,
+    /// What was to be sent again has no payload any more.
+    PayloadForgotten,
     /// Too many bodies are being read.
     Busy,
     /// The store is away.
@@ -105,6 +107,7 @@ impl Problem {
             Self::AlreadyExists => kind(StatusCode::CONFLICT, "already_exists", "Already exists"),
             Self::ReadOnly => kind(StatusCode::CONFLICT, "read_only", "Read-only"),
             Self::TooManyReplays => kind(StatusCode::CONFLICT, "too_many_replays", "Too many replays"),
+            Self::PayloadForgotten => kind(StatusCode::CONFLICT, "payload_forgotten", "Payload forgotten"),
             Self::Busy => later("busy", "Busy", 1),
             Self::StoreUnavailable => later("store_unavailable", "Store unavailable", 1),
             Self::StoreFull => later("store_full", "Store full", 5),
@@ -134,6 +137,10 @@ impl Problem {
             }
             Self::TooManyReplays => {
                 "A hundred replays are running; cancel one, or wait until one is done.".to_owned()
+            }
+            Self::PayloadForgotten => {
+                "The payload of this event is forgotten (retention_payloads_s); it cannot be sent again."
+                    .to_owned()
             }
             Self::Busy => "Too many bodies are being read; try again later.".to_owned(),
             Self::StoreUnavailable => "The store is away; nothing was lost; try again later.".to_owned(),
@@ -229,6 +236,7 @@ impl From<StoreError> for Problem {
                 Self::StoreFull
             }
             StoreFault::BadCursor => Self::BadCursor,
+            StoreFault::Forgotten => Self::PayloadForgotten,
             StoreFault::Broken => {
                 tracing::error!(error = %Chain(&error), "the store failed");
                 Self::Internal

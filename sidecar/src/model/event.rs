@@ -81,8 +81,10 @@ pub struct Event {
     pub tenant: Tenant,
     /// What happened.
     pub event_type: EventType,
-    /// The very bytes that subscribers get and that are signed.
+    /// The very bytes that subscribers get and that are signed; none once they are forgotten.
     pub payload: Bytes,
+    /// How many bytes were forgotten: the event is listed, and cannot be sent any more. `None`: it has its payload.
+    pub forgotten_bytes: Option<u64>,
     /// The `content-type` that goes with them.
     pub content_type: String,
     /// Where it came from: a source's name, or `None` for the API.
@@ -122,6 +124,7 @@ impl Debug for Event {
             .field("tenant", &self.tenant)
             .field("event_type", &self.event_type)
             .field("payload_bytes", &self.payload.len())
+            .field("forgotten_bytes", &self.forgotten_bytes)
             .field("content_type", &self.content_type)
             .field("source", &self.source)
             .field("request_id", &self.request_id)

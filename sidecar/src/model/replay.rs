@@ -60,7 +60,8 @@ pub struct Replay {
     pub state: ReplayState,
     /// Deliveries made due so far.
     pub replayed: u64,
-    /// Deliveries that fitted and could not be made due: their endpoint is gone, or they are on their way already.
+    /// Deliveries that fitted and could not be made due: their endpoint is gone, their payload is forgotten, or they are
+    /// on their way already.
     pub failed: u64,
     /// Where the listing that it walks goes on.
     pub cursor: Option<String>,

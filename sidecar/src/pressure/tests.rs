@@ -96,6 +96,7 @@ fn late(ordering: Ordering, key: Option<&str>) -> (Lease, Millis) {
         tenant: tenant.clone(),
         event_type: "x".parse().unwrap(),
         payload: Bytes::new(),
+        forgotten_bytes: None,
         content_type: String::new(),
         source: None,
         request_id: String::new(),

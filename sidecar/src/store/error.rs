@@ -7,6 +7,8 @@ pub enum StoreFault {
     Unavailable,
     /// No room: memory, disk, or the configured `max_pending`. Nothing was done; what is kept is safe.
     Full,
+    /// The payload that was to be sent again is forgotten (`retention_payloads_s`): nothing was done.
+    Forgotten,
     /// A bug, a newer schema, or damaged data: trying again does not help.
     Broken,
     /// The caller's cursor is none of this listing's: nothing was read.

@@ -11,6 +11,7 @@ mod error;
 mod filter;
 mod page;
 pub mod redis;
+mod retention;
 mod settings;
 pub mod vitals;
 
@@ -27,6 +28,7 @@ pub use error::{StoreError, StoreFault};
 pub use filter::{Between, DeliveryFilter, EventFilter};
 pub(crate) use page::BadCursor;
 pub use page::{Listed, Page};
+pub use retention::Retention;
 pub use settings::{BreakerSettings, StoreSettings};
 
 use crate::clock::Millis;
@@ -182,7 +184,7 @@ pub struct Settling {
 pub struct Maintained {
     /// Leases that ended unsettled and whose deliveries are due again.
     pub reclaimed: u64,
-    /// Events, deliveries and keys forgotten because their time was over.
+    /// Events, deliveries, payloads, attempts and keys forgotten because their time was over.
     pub trimmed: u64,
 }
 
@@ -241,8 +243,8 @@ pub trait Store: Debug + Send + Sync {
     /// says of its endpoint also moves its breaker; what was not attempted does not.
     async fn settle(&self, settlements: &[Settlement], now: Millis) -> Result<Settling, StoreError>;
 
-    /// Ended leases go back, what waits and has expired becomes a dead letter, old rows are trimmed. Idempotent; safe
-    /// on every replica at once.
+    /// Ended leases go back, what waits and has expired becomes a dead letter, what [`Retention`] says is forgotten.
+    /// Idempotent; safe on every replica at once.
     async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError>;
 
     /// Woken (`notify_waiters` and one permit) whenever work may have become due sooner than `Taken::next` said: by
@@ -282,7 +284,7 @@ pub trait Store: Debug + Send + Sync {
         Ok(0)
     }
 
-    /// One event.
+    /// One event; without its payload, once that is forgotten ([`Event::forgotten_bytes`]).
     async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError>;
 
     /// Events, newest first.
@@ -299,8 +301,8 @@ pub trait Store: Debug + Send + Sync {
 
     /// Makes a delivery due at once, whatever its state, with a fresh schedule (`attempts` counts on). In its line it
     /// keeps its place, or joins the end when it was over, as in [`Self::advance`]. One that is in an attempt stays as
-    /// it is, and so does one whose endpoint is gone. `Ok(None)`: there is none. `Full` when
-    /// it would be one more pending than `max_pending`.
+    /// it is, and so does one whose endpoint is gone. `Ok(None)`: there is none. `Full` when it would be one more
+    /// pending than `max_pending`; `Forgotten` when the payload of its event is.
     async fn retry(&self, id: &DeliveryId, now: Millis) -> Result<Option<Delivery>, StoreError>;
 
     /// Forgets those of `ids` that are dead letters, attempts and all; an event goes with the last of its deliveries.

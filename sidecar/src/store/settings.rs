@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Retention;
 use crate::model::BreakerRules;
 
 /// Bounds and times, the same for every store.
@@ -12,8 +13,8 @@ pub struct StoreSettings {
     /// How long a key is known however short memory is: for as long as a signed message could be replayed. At most
     /// `idempotency_window`. Default 11 min, for a tolerance of 5 min.
     pub replay_window: Duration,
-    /// How long finished deliveries (delivered or dead), their attempts and events are remembered. Default 7 d.
-    pub retention: Duration,
+    /// How long what is over is remembered.
+    pub retention: Retention,
     /// Most deliveries pending at once; an accept that would pass it is refused as `Full`. Default 1 000 000.
     pub max_pending: u64,
     /// Most bytes a store that lives in this process's memory may take. Near it, finished deliveries are forgotten
@@ -61,7 +62,7 @@ impl Default for StoreSettings {
         Self {
             idempotency_window: Duration::from_secs(24 * 3600),
             replay_window: Duration::from_secs(11 * 60),
-            retention: Duration::from_secs(7 * 24 * 3600),
+            retention: Retention::default(),
             max_pending: 1_000_000,
             memory_bytes: 256 << 20,
             breaker: BreakerSettings::default(),

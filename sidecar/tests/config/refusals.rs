@@ -1,6 +1,9 @@
 //! What is refused: with the place that is wrong, and without what stands there.
 
+use std::time::Duration;
+
 use hookgate_sidecar::config::KEYS;
+use hookgate_sidecar::store::Retention;
 
 use crate::machine::{CANARY, Machine, WHSEC, file};
 
@@ -99,6 +102,53 @@ fn a_policy_is_read_with_the_environments_secrets_and_refused_with_its_place() {
 }
 
 #[test]
+fn a_part_is_remembered_no_longer_than_the_whole() {
+    let days = |days: u64| Duration::from_secs(86_400 * days);
+    let of = |finished, dead_letters, payloads: Option<u64>, attempts: Option<u64>| Retention {
+        finished: days(finished),
+        dead_letters: days(dead_letters),
+        payloads: payloads.map(days),
+        attempts: attempts.map(days),
+    };
+    let both = "the longer of retention_s (HOOKGATE_RETENTION_S) and retention_dead_letters_s \
+                (HOOKGATE_RETENTION_DEAD_LETTERS_S)";
+    let table = [
+        ("the default", "", Ok(of(7, 7, None, None))),
+        ("dead letters follow the main one", "retention_s = 86400", Ok(of(1, 1, None, None))),
+        ("or have their own", "retention_dead_letters_s = 2592000", Ok(of(7, 30, None, None))),
+        ("a shorter one too", "retention_dead_letters_s = 86400", Ok(of(7, 1, None, None))),
+        (
+            "a part as long as the longer",
+            "retention_s = 86400\nretention_payloads_s = 604800\nretention_dead_letters_s = 604800\n\
+             retention_attempts_s = 86400",
+            Ok(of(1, 7, Some(7), Some(1))),
+        ),
+        (
+            "a second longer",
+            "retention_payloads_s = 604801",
+            Err("retention_payloads_s (HOOKGATE_RETENTION_PAYLOADS_S)"),
+        ),
+        (
+            "attempts as well",
+            "retention_attempts_s = 604801",
+            Err("retention_attempts_s (HOOKGATE_RETENTION_ATTEMPTS_S)"),
+        ),
+    ];
+    for (promise, text, expected) in table {
+        match (file(text).load(), expected) {
+            (Ok(loaded), Ok(retention)) => {
+                assert_eq!(loaded.config.store_settings().retention, retention, "{promise}");
+            }
+            (Err(error), Err(part)) => {
+                let error = error.to_string();
+                assert!(error.starts_with(part) && error.contains(both), "{promise}: {error}");
+            }
+            (loaded, _) => panic!("{promise}: {loaded:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_message_is_remembered_for_as_long_as_it_stays_fresh() {
     let machine = |tolerance_s: u32, window_s: &str| {
         let policy = format!(
@@ -118,7 +168,7 @@ fn a_message_is_remembered_for_as_long_as_it_stays_fresh() {
         let loaded = machine(tolerance_s, window_s).load();
         match (loaded, refused) {
             (Ok(loaded), None) => {
-                let expected = std::time::Duration::from_secs((2 * u64::from(tolerance_s) + 60).max(660));
+                let expected = Duration::from_secs((2 * u64::from(tolerance_s) + 60).max(660));
                 assert_eq!(loaded.config.store_settings().replay_window, expected, "{promise}");
             }
             (Err(error), Some(part)) => assert!(error.to_string().contains(part), "{promise}: {error}"),

@@ -87,6 +87,7 @@ pub fn event(now: Millis) -> Event {
         tenant: Tenant::default(),
         event_type: "order.created".parse().unwrap(),
         payload: Bytes::from_static(b"{\"type\":\"order.created\"}"),
+        forgotten_bytes: None,
         content_type: "application/json".to_owned(),
         source: None,
         request_id: "req-1".to_owned(),
@@ -278,6 +279,16 @@ pub async fn woken(store: &dyn Store, promise: &str) {
     let wake = store.wake();
     let waited = tokio::time::timeout(Duration::from_secs(5), wake.notified()).await;
     assert!(waited.is_ok(), "{promise}: nobody woke us");
+}
+
+/// Maintains until nothing more is forgotten.
+pub async fn maintain_fully(store: &dyn Store, now: Millis) {
+    for _ in 0..1_000 {
+        if store.maintain(now).await.unwrap().trimmed == 0 {
+            return;
+        }
+    }
+    panic!("maintain finds something to trim for ever");
 }
 
 /// The same event, of this type.

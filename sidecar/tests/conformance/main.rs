@@ -22,6 +22,7 @@ mod ordering;
 mod redis_server;
 mod registry;
 mod replaying;
+mod retaining;
 mod sealing;
 mod settling;
 mod subject;
@@ -139,6 +140,15 @@ macro_rules! conformance {
                 a_foreign_cursor_is_refused
                 retention_trims_what_is_finished_and_nothing_else
             );
+            conformance!(@ $subject, retaining:
+                dead_letters_have_a_time_of_their_own
+                attempts_are_forgotten_before_their_delivery
+                a_payload_is_forgotten_when_all_its_deliveries_are_over_for_long
+                what_lost_its_payload_is_not_sent_again
+                a_payload_waits_for_what_is_forgotten_before_it
+                a_clock_that_jumps_back_keeps_nothing_for_longer
+                many_that_ended_at_once_are_all_walked
+            );
             conformance!(@ $subject, finding:
                 deliveries_are_found_by_reason_type_and_time
                 events_are_found_by_type_and_time
@@ -182,6 +192,9 @@ macro_rules! durability {
             );
             conformance!(@ $subject, lines:
                 lines_are_in_order_after_opening_again
+            );
+            conformance!(@ $subject, retaining:
+                what_is_forgotten_stays_so_after_opening_again
             );
             conformance!(@ $subject, sealing:
                 secrets_are_kept_sealed_and_attempts_have_them

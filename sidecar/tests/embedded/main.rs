@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{DeadReason, Endpoint, Event, Status};
 use hookgate_sidecar::store::embedded::{Embedded, Location};
-use hookgate_sidecar::store::{Ask, DeliveryFilter, Put, Store, StoreFault, StoreSettings};
+use hookgate_sidecar::store::{Ask, DeliveryFilter, Put, Retention, Store, StoreFault, StoreSettings};
 
 use crate::fixture::*;
 
@@ -174,7 +174,7 @@ async fn a_name_that_comes_back_brings_no_dead_letter_to_life() {
 #[tokio::test]
 async fn retention_is_caught_up_with_in_one_upkeep() {
     let retention = Duration::from_secs(10);
-    let store = memory(StoreSettings { retention, ..StoreSettings::default() });
+    let store = memory(StoreSettings { retention: Retention::of(retention), ..StoreSettings::default() });
     put(&store, &Endpoint { event_types: vec!["order.*".parse().unwrap()], ..endpoint("a") }).await;
     accept(&store, BACKLOG, at(0)).await;
     assert_eq!(deliver_all(&store, at(0)).await, BACKLOG);

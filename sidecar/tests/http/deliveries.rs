@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Sidecar, Subscriber, wait_until};
+use crate::harness::{KEY, Sidecar, Subscriber, wait_until};
 
 async fn event(sidecar: &Sidecar) -> String {
     let event = json!({"type": "order.created", "data": "data-canary"});
@@ -63,6 +63,30 @@ async fn what_is_not_delivered_in_its_time_is_a_dead_letter_that_says_so() {
     let dead = delivery(&sidecar, answer.json["id"].as_str().unwrap(), "dead").await;
     assert_eq!(dead["dead_reason"], json!("expired"), "{dead}");
     assert!(dead["attempt_count"].as_u64().unwrap() >= 1, "{dead}");
+}
+
+#[tokio::test]
+async fn an_event_says_that_its_payload_is_forgotten_and_is_not_sent_again() {
+    let subscriber = Subscriber::start(&[200]).await;
+    let variables = [("HOOKGATE_API_KEY", KEY), ("HOOKGATE_RETENTION_PAYLOADS_S", "1")];
+    let sidecar = Sidecar::with(&variables, "").await;
+    sidecar.endpoint(&json!({"url": subscriber.url})).await;
+    let event = event(&sidecar).await;
+    let delivered = delivery(&sidecar, &event, "delivered").await;
+    let path = format!("/v1/events/{event}");
+    let look = || async {
+        let shown = sidecar.admin(Method::GET, &path).send().await;
+        let forgotten = shown.json["payload_forgotten"].as_bool().unwrap();
+        assert_eq!(shown.json.get("payload").is_none(), forgotten, "bytes, or the word that they are gone");
+        Some(shown.json).filter(|_| forgotten)
+    };
+    let shown = wait_until("forgotten payload", look).await;
+    assert!(shown["size_bytes"].as_u64().unwrap() > 0, "how long it was is known: {shown}");
+    let id = delivered["id"].as_str().unwrap();
+    let refused = sidecar.admin(Method::POST, &format!("/v1/deliveries/{id}/retry")).send().await;
+    assert_eq!((refused.status, &refused.json["code"]), (409, &json!("payload_forgotten")), "{refused:?}");
+    let shown = sidecar.admin(Method::GET, &format!("/v1/deliveries/{id}")).send().await;
+    assert_eq!(shown.json["attempts"].as_array().unwrap().len(), 1, "its record stays: {shown:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use hookgate_sidecar::operations::Watch;
 use hookgate_sidecar::operations::notices::{Herald, Notices};
 use hookgate_sidecar::operations::standing::Keeper;
 use hookgate_sidecar::store::embedded::{Embedded, Location};
-use hookgate_sidecar::store::{BreakerSettings, Store, StoreSettings};
+use hookgate_sidecar::store::{BreakerSettings, Retention, Store, StoreSettings};
 use hookgate_sidecar::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,11 @@ pub const RECALL: Duration = Duration::from_secs(3_600);
 pub fn settings() -> StoreSettings {
     let breaker =
         BreakerSettings { failures: 1, open_ms: OPEN_MS, max_open_ms: OPEN_MS, ..BreakerSettings::default() };
-    StoreSettings { breaker, retention: Duration::from_secs(90 * 86_400), ..StoreSettings::default() }
+    StoreSettings {
+        breaker,
+        retention: Retention::of(Duration::from_secs(90 * 86_400)),
+        ..StoreSettings::default()
+    }
 }
 
 impl Gateway {

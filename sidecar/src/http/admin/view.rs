@@ -125,7 +125,9 @@ pub(super) struct EventView {
     r#type: EventType,
     source: Option<String>,
     content_type: String,
-    size_bytes: usize,
+    size_bytes: u64,
+    /// Whether its payload is forgotten: it cannot be sent any more.
+    payload_forgotten: bool,
     request_id: String,
     accepted_at: Moment,
     deliver_at: Option<Moment>,
@@ -140,11 +142,14 @@ pub(super) struct EventView {
 }
 
 impl EventView {
-    /// The event with its payload.
+    /// The event with its payload, if that is not forgotten.
     pub(super) fn with_payload(event: Event) -> Self {
         use base64::Engine as _;
         let bytes = event.payload.clone();
         let view = Self::from(event);
+        if view.payload_forgotten {
+            return view;
+        }
         match String::from_utf8(bytes.into()) {
             Ok(text) => Self { payload: Some(text), ..view },
             Err(error) => {
@@ -155,6 +160,10 @@ impl EventView {
     }
 }
 
+fn size(payload: &[u8]) -> u64 {
+    u64::try_from(payload.len()).unwrap_or(u64::MAX)
+}
+
 impl From<Event> for EventView {
     fn from(event: Event) -> Self {
         Self {
@@ -163,7 +172,8 @@ impl From<Event> for EventView {
             r#type: event.event_type,
             source: event.source,
             content_type: event.content_type,
-            size_bytes: event.payload.len(),
+            size_bytes: event.forgotten_bytes.unwrap_or_else(|| size(&event.payload)),
+            payload_forgotten: event.forgotten_bytes.is_some(),
             request_id: event.request_id,
             accepted_at: Moment(event.accepted_at),
             deliver_at: event.deliver_at.map(Moment),

@@ -34,6 +34,7 @@ pub(super) fn offer(
         tenant,
         event_type: content.event_type,
         payload: content.payload,
+        forgotten_bytes: None,
         content_type: content.content_type,
         source: arrival.accepted.as_ref().map(|accepted| accepted.source.to_string()),
         request_id: arrival.stamp.request_id.clone(),

@@ -119,6 +119,7 @@ impl Notice {
             tenant: to.clone(),
             event_type: event_type.parse().ok()?,
             payload: Bytes::from(body.to_string()),
+            forgotten_bytes: None,
             content_type: "application/json".to_owned(),
             source: None,
             request_id: format!("hookgate-{entropy:032x}"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use crate::model::EventId;
 use crate::seal::SealError;
 use crate::store::{BadCursor, StoreError, StoreFault};
 
@@ -28,6 +29,12 @@ pub(super) enum Trouble {
         used: u64,
         /// The setting.
         memory_bytes: u64,
+    },
+    /// The payload that was to be sent again is forgotten.
+    #[error("the payload of {event} is forgotten")]
+    Forgotten {
+        /// Whose.
+        event: EventId,
     },
     /// What is stored is not what this version writes.
     #[error("{what} is not readable: {why}")]
@@ -69,6 +76,7 @@ impl Trouble {
             Self::PendingFull { .. } | Self::MemoryFull { .. } => StoreFault::Full,
             Self::Unusable { fault, .. } => *fault,
             Self::BadCursor(_) => StoreFault::BadCursor,
+            Self::Forgotten { .. } => StoreFault::Forgotten,
             Self::Seal(error) if error.may_pass() => StoreFault::Unavailable,
             Self::Seal(_) | Self::Unreadable { .. } | Self::NoThread(_) | Self::Gone => StoreFault::Broken,
         }

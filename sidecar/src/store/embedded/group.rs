@@ -117,9 +117,9 @@ impl Group {
             return Ok(());
         }
         let horizon = Horizon::early(&owner.settings, now);
-        let (trimmed, sums) = whole(&owner.connection, || trim(&owner.connection, horizon))?;
-        self.sums.add(sums);
-        if used > memory_bytes && trimmed == 0 {
+        let trimmed = whole(&owner.connection, || trim(&owner.connection, horizon))?;
+        self.sums.add(trimmed.sums);
+        if used > memory_bytes && trimmed.rows == 0 {
             return Err(Trouble::MemoryFull { used, memory_bytes });
         }
         Ok(())
@@ -207,6 +207,7 @@ mod tests {
             tenant,
             event_type: "x".parse().unwrap(),
             payload: Bytes::from(vec![0; bytes]),
+            forgotten_bytes: None,
             content_type: String::new(),
             source: None,
             request_id: String::new(),

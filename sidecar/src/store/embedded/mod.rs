@@ -31,6 +31,7 @@ mod settle;
 mod transaction;
 mod trim;
 mod upkeep;
+mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;

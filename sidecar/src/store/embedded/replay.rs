@@ -6,7 +6,7 @@ use super::changes::{Changes, Effect};
 use super::fault::Trouble;
 use super::line;
 use super::rows::{kept, moment, parsed_if_any, state};
-use super::settle::{self, Hand, find};
+use super::settle::{self, Hand, find, is_bare};
 use crate::clock::Millis;
 use crate::model::{
     DeliveryId, EndpointId, EventId, OrderingKey, Replay, ReplayId, ReplayState, Status, Tenant,
@@ -77,6 +77,9 @@ fn revive(
     let home = hand.registry.get(&delivery.endpoint_id);
     let home = home.filter(|home| home.endpoint.tenant == *tenant && delivery.tenant == *tenant);
     let Some(home) = home.filter(|_| delivery.status != Status::Pending) else { return Ok(Did::Failed) };
+    if is_bare(hand.connection, delivery.event_id)? {
+        return Ok(Did::Failed);
+    }
     settle::revive(hand.connection, home.slot, &found, now, changes)?;
     Ok(Did::MadeDue)
 }
@@ -98,6 +101,9 @@ fn send(
         hand.connection.prepare_cached("SELECT 1 FROM deliveries WHERE event = ?1 AND endpoint = ?2")?;
     if there.exists(params![seq, home.slot.0])? {
         return Ok(Did::Nothing);
+    }
+    if is_bare(hand.connection, *event)? {
+        return Ok(Did::Failed);
     }
     let delivery = DeliveryId::replayed(event, endpoint);
     let line = home.endpoint.ordering.line(key.as_ref());

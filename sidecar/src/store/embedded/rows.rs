@@ -140,7 +140,7 @@ fn outcome_of(number: i64) -> Option<Outcome> {
 
 /// The columns that [`read_event`] reads.
 pub(super) const EVENT_COLUMNS: &str = "id, tenant, event_type, content_type, source, request_id, traceparent, accepted_at, payload, \
-     deliver_at, expires_at, ordering_key";
+     deliver_at, expires_at, ordering_key, forgotten_bytes";
 
 pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
     Ok(Event {
@@ -148,6 +148,7 @@ pub(super) fn read_event(row: &Row<'_>) -> Result<Event, Trouble> {
         tenant: parsed(row, "tenant", "events.tenant")?,
         event_type: parsed(row, "event_type", "events.event_type")?,
         payload: Bytes::from(row.get::<_, Vec<u8>>("payload")?),
+        forgotten_bytes: row.get::<_, Option<i64>>("forgotten_bytes")?.map(i64::unsigned_abs),
         content_type: row.get("content_type")?,
         source: row.get("source")?,
         request_id: row.get("request_id")?,

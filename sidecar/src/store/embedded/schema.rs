@@ -11,11 +11,12 @@ use super::transaction::SYNCED;
 use crate::store::StoreFault;
 
 /// Each step takes the schema from version `n` to `n + 1`. Never changed once released; only added to.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 /// `HKGT`: whose file it is (`PRAGMA application_id`).
 const APPLICATION: i32 = 0x484b_4754;

@@ -11,7 +11,7 @@ use super::registry::Registry;
 use super::rows::{SELECT_DELIVERY, kept, moment, outcome, parsed_if_any, read_delivery, read_moment, state};
 use super::schedule::{Ending, Schedule, Slot};
 use crate::clock::Millis;
-use crate::model::{Attempt, Delivery, DeliveryId, Line, Next, Status};
+use crate::model::{Attempt, Delivery, DeliveryId, EventId, Line, Next, Status};
 use crate::store::{Report, Settled, Settlement};
 
 /// How many of a delivery's attempts are remembered.
@@ -134,6 +134,9 @@ pub(super) fn retry(
     let Some(slot) = home.filter(|_| hand.schedule.held(id).is_none()) else {
         return Ok((Some(found.delivery), changes));
     };
+    if is_bare(hand.connection, delivery.event_id)? {
+        return Err(Trouble::Forgotten { event: delivery.event_id });
+    }
     let (pending, max_pending) = (hand.schedule.pending(), hand.max_pending);
     if delivery.status != Status::Pending && pending >= max_pending {
         return Err(Trouble::PendingFull { pending, max_pending });
@@ -175,6 +178,13 @@ pub(super) fn revive(
     changes.sums.count(delivery.status, -1);
     changes.effects.push(Effect::Push { slot, due: kept(now), delivery: id, line });
     Ok(())
+}
+
+/// Whether an event has nothing to send: its payload is forgotten.
+pub(super) fn is_bare(connection: &Connection, event: EventId) -> Result<bool, Trouble> {
+    let mut select =
+        connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1 AND forgotten_bytes IS NOT NULL")?;
+    Ok(select.exists([event.as_bytes()])?)
 }
 
 /// A delivery with what only the store knows of it.

@@ -114,12 +114,13 @@ impl Owner {
         let expiring = self.change(now, |owner| expire(&owner.connection, &owner.schedule, now))?;
         let horizon = Horizon::due(&self.settings, now);
         let trimmed = self.change(now, |owner| {
-            let (trimmed, sums) = trim(&owner.connection, horizon)?;
+            let trimmed = trim(&owner.connection, horizon)?;
+            let sums = trimmed.sums;
             Ok((trimmed, Changes { sums, ..Changes::default() }))
         })?;
         Ok(Round {
-            did: Maintained { reclaimed, trimmed },
-            more: burying || expiring || trimmed >= u64::from(BATCH),
+            did: Maintained { reclaimed, trimmed: trimmed.rows },
+            more: burying || expiring || trimmed.more,
         })
     }
 

@@ -32,6 +32,11 @@ pub(super) const fn full(operation: &'static str) -> StoreError {
     StoreError { operation, fault: StoreFault::Full, source: None }
 }
 
+/// A payload that was to be sent again is forgotten.
+pub(super) const fn forgotten(operation: &'static str) -> StoreError {
+    StoreError { operation, fault: StoreFault::Forgotten, source: None }
+}
+
 /// A page after nothing that this store listed.
 pub(super) fn bad_cursor(operation: &'static str) -> impl Fn(BadCursor) -> StoreError {
     move |bad| StoreError { operation, fault: StoreFault::BadCursor, source: Some(Box::new(bad)) }

@@ -5,12 +5,12 @@ use redis::cmd;
 use super::fault::{broken, failed};
 use super::keys::Shard;
 use super::link::Commands;
-use super::record::{DELIVERY_FIELDS, DeliveryRecord, DeliveryRow, Head};
+use super::record::{DELIVERY_FIELDS, Damaged, DeliveryRecord, DeliveryRow, Head};
 use super::{Shared, StoreError};
 use crate::model::{Attempt, Delivery, DeliveryId, Event, EventId};
 
-/// head, payload
-type EventRow = (Option<Vec<u8>>, Option<Vec<u8>>);
+/// head, payload, how long the payload was that is forgotten
+type EventRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>);
 
 impl Shared {
     pub(super) async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
@@ -29,14 +29,11 @@ impl Shared {
         }
         let mut commands = Commands::default();
         for id in ids {
-            commands.add(shard_of(id), cmd("HMGET").arg(self.event_key(id)).arg(&["m", "p"]).take());
+            commands.add(shard_of(id), cmd("HMGET").arg(self.event_key(id)).arg(&["m", "p", "z"]).take());
         }
         let rows: Vec<EventRow> = self.link.query(commands).await.map_err(failed(operation))?;
-        let there = ids.iter().zip(rows).filter_map(|(id, (head, payload))| Some((id, head?, payload?)));
-        there
-            .map(|(id, head, payload)| Head::read(&head).map(|head| head.into_event(*id, payload)))
-            .collect::<Result<_, _>>()
-            .map_err(broken(operation))
+        let events = ids.iter().zip(rows).filter_map(|(id, row)| read_event(*id, row).transpose());
+        events.collect::<Result<_, _>>().map_err(broken(operation))
     }
 
     pub(super) async fn delivery(
@@ -104,6 +101,14 @@ impl Shared {
     fn delivery_key(&self, id: &DeliveryId, kind: &str) -> String {
         self.keys.of(Shard::of_byte(id.shard_byte()), format_args!("{kind}{id}"))
     }
+}
+
+/// An event whose payload is gone says so, and is no event with an empty one.
+fn read_event(id: EventId, (head, payload, forgotten): EventRow) -> Result<Option<Event>, Damaged> {
+    let Some(head) = head else { return Ok(None) };
+    let forgotten_bytes = payload.is_none().then(|| forgotten.unwrap_or_default());
+    let event = Head::read(&head)?.into_event(id, payload.unwrap_or_default());
+    Ok(Some(Event { forgotten_bytes, ..event }))
 }
 
 pub(super) fn shard_of(event: &EventId) -> Shard {

@@ -8,6 +8,7 @@ use super::link::Again;
 use super::record::read_horizon;
 use super::{Millis, Shared, StoreError, scripts};
 use crate::store::Maintained;
+use crate::store::retention::Horizon;
 
 const OPERATION: &str = "maintain";
 /// Rows of each kind that one script works on: a script blocks everybody.
@@ -65,13 +66,13 @@ impl Shared {
     }
 
     async fn maintain_shard(&self, shard: Shard, now: Millis) -> Result<Maintained, StoreError> {
-        let retention = u64::try_from(self.settings.retention.as_millis()).unwrap_or(u64::MAX);
-        let before =
-            now.0.checked_sub(retention).map_or_else(|| "-1".to_owned(), |before| before.to_string());
+        let Horizon { finished, dead_letters, payloads, attempts } = self.settings.retention.horizon(now);
+        let if_set = |moment: Option<Millis>| moment.map_or_else(String::new, |moment| moment.0.to_string());
         let mut done = Maintained::default();
         for _ in 0..ROUNDS {
             let mut call = scripts::MAINTAIN.prepare_invoke();
-            call.key(self.keys.prefix(shard)).arg(now.0).arg(&before).arg(BATCH);
+            call.key(self.keys.prefix(shard)).arg(now.0).arg(BATCH);
+            call.arg(finished.0).arg(dead_letters.0).arg(if_set(payloads)).arg(if_set(attempts));
             let reply = self.link.run(shard, &call, Again::Safe).await;
             let (horizon, pending, reclaimed, trimmed, more): (String, u64, u64, u64, u8) =
                 reply.map_err(failed(OPERATION))?;

@@ -91,6 +91,7 @@ impl Head {
             tenant: self.tenant,
             event_type: self.event_type,
             payload: Bytes::from(payload),
+            forgotten_bytes: None,
             content_type: self.content_type,
             source: self.source,
             request_id: self.request_id,

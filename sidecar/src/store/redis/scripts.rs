@@ -31,7 +31,7 @@ scripts! {
     EVICT: MAKES_ROOM, "lua/evict.lua";
     TAKE: MAKES_ROOM, "lua/take.lua";
     SETTLE: MAKES_ROOM, "lua/vitals.lua", "lua/settle.lua";
-    MAINTAIN: MAKES_ROOM, "lua/maintain.lua";
+    MAINTAIN: MAKES_ROOM, "lua/retention.lua", "lua/maintain.lua";
     DELETE: MAKES_ROOM, "lua/delete.lua";
     RETRY: MAKES_ROOM, "lua/retry.lua";
     PURGE: MAKES_ROOM, "lua/purge.lua";

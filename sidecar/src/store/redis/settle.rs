@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use redis::ScriptInvocation;
 
-use super::fault::{broken, failed, full};
+use super::fault::{broken, failed, forgotten, full};
 use super::horizon::NOW;
 use super::keys::Shard;
 use super::link::Again;
@@ -81,6 +81,7 @@ impl Shared {
         call.arg(self.keys.channel()).arg(&self.origin).arg(shard.to_string());
         match self.link.run::<u8>(shard, &call, Again::Safe).await.map_err(failed(OPERATION))? {
             2 => return Err(full(OPERATION)),
+            3 => return Err(forgotten(OPERATION)),
             1 => self.horizons.lower(shard, NOW),
             _ => {}
         }

@@ -47,6 +47,7 @@ pub(crate) fn event() -> Event {
         tenant: Tenant::default(),
         event_type: "order.created".parse().unwrap(),
         payload: Bytes::from_static(br#"{"order":17}"#),
+        forgotten_bytes: None,
         content_type: "application/json".to_owned(),
         source: None,
         request_id: "req-1".to_owned(),

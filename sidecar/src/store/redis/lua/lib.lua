@@ -179,6 +179,9 @@ local function at_home(d)
   return owner and owner == call('HGET', P .. d.event, 't') and owner
 end
 
+-- Whether there is nothing to send: retention forgot the event's payload.
+local function is_bare(event) return call('HEXISTS', P .. event, 'p') == 0 end
+
 -- A delivery is due at once, with a fresh schedule; in its line it keeps its place, or joins the end when it was over.
 -- Answers whether its endpoint joined the turn.
 local function make_due(delivery, d, now)

@@ -1,9 +1,9 @@
 -- maintain: ended leases go back, a deleted endpoint's queue is buried, what waits for an attempt that would come too
 -- late becomes dead letters, what is over for long enough is forgotten.
--- ARGV: 1 now (ms) · 2 forget what finished at or before (ms) · 3 most of each at once
+-- ARGV: 1 now (ms) · 2 most of each at once · forget what ended at or before (ms): 3 what was delivered
+--       4 dead letters · 5 payloads · 6 attempts; the last two are empty where nothing is to be forgotten
 -- Answers {horizon, pending, reclaimed, trimmed, 1 when there may be more}.
-local now, before, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local trimmed = 0
+local now, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local reclaimed = reclaim(now, limit)
 local buried = 0
@@ -38,18 +38,7 @@ end
 
 close()
 
-local function forget_replay(replay)
-  call('ZREM', P .. 'replays', replay)
-  return call('DEL', P .. replay)
-end
+local trimmed, unread = forget(limit, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]))
 
-local forget = { evt_ = forget_event, rpl_ = forget_replay }
-local old = {}
-if before >= 0 then old = call('ZRANGE', FINISHED, '-inf', before, 'BYSCORE', 'LIMIT', 0, limit) end
-for _, id in ipairs(old) do
-  call('ZREM', FINISHED, id)
-  trimmed = trimmed + (forget[string.sub(id, 1, 4)] or forget_delivery)(id)
-end
-
-local more = (reclaimed == limit or buried == limit or looked >= limit or #old == limit) and 1 or 0
+local more = (reclaimed == limit or buried == limit or looked >= limit or unread) and 1 or 0
 return { horizon(), tonumber(call('HGET', SUMS, 'pending') or 0), reclaimed, trimmed, more }

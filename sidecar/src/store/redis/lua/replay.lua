@@ -13,13 +13,14 @@ local found, fresh, failed, seen = {}, 0, 0, {}
 
 local function retry(delivery)
   local d = standing(delivery)
-  if d and d.status ~= 'pending' and at_home(d) == tenant then found[#found + 1] = { delivery, d } else failed = failed + 1 end
+  local can = d and d.status ~= 'pending' and at_home(d) == tenant and not is_bare(d.event)
+  if can then found[#found + 1] = { delivery, d } else failed = failed + 1 end
 end
 
 local function send(delivery, event, endpoint, line)
   if call('EXISTS', P .. delivery) == 1 then return end
   local there = call('HGET', P .. event, 't') == tenant and call('HGET', state_of(endpoint), 'tenant') == tenant
-  if not there then
+  if not there or is_bare(event) then
     failed = failed + 1
     return
   end
