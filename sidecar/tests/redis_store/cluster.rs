@@ -9,7 +9,7 @@ use crate::redis_server::wait_until;
 use crate::{accept_in_the_end, assert_delivers, store_at, try_accept};
 
 /// A key of the shard of the tenant `default`.
-const DEFAULT: &str = "hg:{13}:sums";
+const DEFAULT: &str = "hg:{13}:2:sums";
 
 async fn put_everywhere(store: &dyn Store) -> Vec<Offer> {
     let names: Vec<String> = (0..64).map(|n| format!("t{n}")).collect();

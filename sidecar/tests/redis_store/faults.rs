@@ -240,7 +240,7 @@ async fn a_demoted_redis_is_away_not_broken() {
 
 #[tokio::test]
 async fn data_that_is_laid_out_otherwise_is_refused() {
-    let table = [("a newer schema", "schema", "2"), ("other shards", "shards", "64")];
+    let table = [("a newer schema", "schema", "3"), ("other shards", "shards", "64")];
     let server = RedisServer::start().await;
     for (what, field, value) in table {
         server.command(cmd("FLUSHALL")).await.unwrap();
@@ -252,7 +252,7 @@ async fn data_that_is_laid_out_otherwise_is_refused() {
     let scripted = RedisServer::start().await;
     let store = store(&scripted);
     put(&store, &endpoint("a")).await;
-    scripted.command(cmd("SET").arg("hg:{13}:events").arg("x").to_owned()).await.unwrap();
+    scripted.command(cmd("SET").arg("hg:{13}:2:events").arg("x").to_owned()).await.unwrap();
     assert_eq!(try_accept(&store, 0).await, Err(StoreFault::Broken), "a key of another type");
 }
 

@@ -9,6 +9,7 @@ mod faults;
 #[path = "../conformance/fixture.rs"]
 #[expect(dead_code, reason = "another suite uses the rest")]
 mod fixture;
+mod migration;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod replicas;

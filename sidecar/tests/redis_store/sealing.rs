@@ -67,7 +67,7 @@ async fn what_is_written_again_after_a_loss_is_sealed_too() {
     put(&*store, &endpoint("a")).await;
     server.command(redis::cmd("FLUSHALL")).await.unwrap();
     assert_delivers(&*store, 1, "the endpoint is there again").await;
-    let kept = server.command(redis::cmd("HGET").arg("hg:{13}:ep:a").arg("json").to_owned()).await.unwrap();
+    let kept = server.command(redis::cmd("HGET").arg("hg:{13}:2:ep:a").arg("json").to_owned()).await.unwrap();
     let kept: String = redis::from_redis_value(kept).unwrap();
     assert!(kept.contains(r#""sealed":"#) && !kept.contains("whsec_"), "{kept}");
 }

@@ -160,9 +160,9 @@ async fn a_burial_that_was_cut_off_is_ended_by_maintain() {
     accept(&store, 1_700, at(0)).await;
     // what a deletion leaves that was cut off after its first script
     for (command, key, rest) in [
-        ("DEL", "hg:{13}:ep:doomed", None),
-        ("SADD", "hg:{13}:gone", Some("doomed")),
-        ("DEL", "hg:{13}:tenant:default", None),
+        ("DEL", "hg:{13}:2:ep:doomed", None),
+        ("SADD", "hg:{13}:2:gone", Some("doomed")),
+        ("DEL", "hg:{13}:2:tenant:default", None),
     ] {
         server.command(redis::cmd(command).arg(key).arg(rest).to_owned()).await.unwrap();
     }

@@ -48,7 +48,7 @@ impl Shared {
     pub(super) async fn count_pending(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut sums = Commands::default();
         for shard in Shard::all() {
-            sums.add(shard, cmd("HGET").arg(self.keys.of(shard, "sums")).arg("pending").take());
+            sums.add(shard, cmd("HGET").arg(self.keys.index(shard, "sums")).arg("pending").take());
         }
         let sums: Vec<Option<u64>> = self.link.query(sums).await.map_err(failed(operation))?;
         for (shard, pending) in Shard::all().zip(sums) {
@@ -61,7 +61,7 @@ impl Shared {
         self.open(OPERATION).await?;
         let mut commands = Commands::default();
         for shard in Shard::all() {
-            let of = |name| self.keys.of(shard, name);
+            let of = |name| self.keys.index(shard, name);
             commands.add(shard, cmd("HMGET").arg(of("sums")).arg(&["pending", "delivered", "dead"]).take());
             commands.add(shard, cmd("ZRANGE").arg(of("endpoints")).arg(0).arg(-1).take());
         }
@@ -89,7 +89,7 @@ impl Shared {
     async fn conditions(&self, endpoints: &[(Shard, EndpointId)]) -> Result<Vec<Health>, StoreError> {
         let mut commands = Commands::default();
         for (shard, id) in endpoints {
-            let state = self.keys.of(*shard, format_args!("ep:{id}"));
+            let state = self.keys.index(*shard, format_args!("ep:{id}"));
             for field in ["flight", "breaker", "max", "cap", "hold", "behind"] {
                 commands.add(*shard, cmd("HGET").arg(&state).arg(field).take());
             }

@@ -47,7 +47,8 @@ fn judge(error: &RedisError) -> StoreFault {
     match error.code() {
         // MISCONF: Redis cannot write its file, which nearly always is a full disk
         Some("OOM" | "MISCONF") => return StoreFault::Full,
-        Some("NOREPLICAS" | "BUSY" | "UNKILLABLE" | "NOSCRIPT") => return StoreFault::Unavailable,
+        // SCHEMA: a newer process has moved the data on, and serves it; or nobody has yet
+        Some("NOREPLICAS" | "BUSY" | "UNKILLABLE" | "NOSCRIPT" | "SCHEMA") => return StoreFault::Unavailable,
         Some(_) | None => {}
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "foreign, non-exhaustive; unknown means broken")]
@@ -80,6 +81,7 @@ mod tests {
             ("-MASTERDOWN Link with MASTER is down", StoreFault::Unavailable),
             ("-CLUSTERDOWN The cluster is down", StoreFault::Unavailable),
             ("-MOVED 3999 127.0.0.1:6381", StoreFault::Unavailable),
+            ("-SCHEMA 3 is what this shard has, 2 what this program knows", StoreFault::Unavailable),
             ("-NOREPLICAS Not enough good replicas to write.", StoreFault::Unavailable),
             ("-WRONGTYPE Operation against a key holding the wrong kind of value", StoreFault::Broken),
             ("-ERR user_script:1: attempt to index a nil value", StoreFault::Broken),

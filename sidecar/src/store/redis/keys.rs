@@ -89,9 +89,15 @@ impl Keys {
         format!("{}:{{{shard}}}:", self.namespace)
     }
 
-    /// The key of an event, a delivery, a sum or an index of a shard.
+    /// The key of an event, a delivery, its attempts, or an endpoint's queue.
     pub(super) fn of(&self, shard: Shard, name: impl Display) -> String {
         format!("{}:{{{shard}}}:{name}", self.namespace)
+    }
+
+    /// The key of a sum or an index of a shard, or of what is known of an endpoint or a tenant: of what has names of
+    /// its schema.
+    pub(super) fn index(&self, shard: Shard, name: impl Display) -> String {
+        self.of(shard, format_args!("2:{name}"))
     }
 
     /// The hash that says how the data is laid out.
@@ -109,6 +115,14 @@ impl Keys {
         match place {
             Place::Layout => self.layout(),
             Place::Shard(shard) => self.of(shard, "layout"),
+        }
+    }
+
+    /// What every key of this place begins with, if it is a shard.
+    pub(super) fn prefix_of(&self, place: Place) -> String {
+        match place {
+            Place::Layout => String::new(),
+            Place::Shard(shard) => self.prefix(shard),
         }
     }
 

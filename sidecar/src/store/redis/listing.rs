@@ -197,7 +197,7 @@ impl Shared {
         let mut commands = Commands::default();
         for shard in scope {
             let mut newest = cmd("ZRANGE");
-            newest.arg(self.keys.of(*shard, index)).arg(&range.most).arg(&range.least);
+            newest.arg(self.keys.index(*shard, index)).arg(&range.most).arg(&range.least);
             newest.arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(count);
             commands.add(*shard, newest);
         }

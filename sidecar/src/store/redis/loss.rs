@@ -7,13 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
 
-use super::fault::{broken, failed};
 use super::keys::{Place, SHARDS};
-use super::link::Again;
-use super::{Shared, StoreError, scripts};
-
-/// The layout that this program reads and writes.
-const SCHEMA: u32 = 1;
+use super::{Shared, StoreError};
 
 /// The epoch of each place when it was last looked at, and how often one had changed.
 #[derive(Debug, Default)]
@@ -59,24 +54,6 @@ impl Shared {
             Some(error) if !seen => Err(error),
             Some(_) | None => Ok(moved),
         }
-    }
-
-    /// The epoch of a place.
-    async fn check_place(&self, operation: &'static str, place: Place) -> Result<String, StoreError> {
-        let epoch = format!("{:016x}", self.random::<u64>());
-        let mut call = scripts::LAYOUT.prepare_invoke();
-        call.key(self.keys.layout_of(place)).arg(SCHEMA).arg(SHARDS).arg(epoch);
-        let (schema, shards, epoch): (u32, u32, String) =
-            self.link.run(place, &call, Again::Safe).await.map_err(failed(operation))?;
-        if schema > SCHEMA {
-            return Err(broken(operation)(format!(
-                "schema {schema} is newer than {SCHEMA}: upgrade this program"
-            )));
-        }
-        if shards != u32::from(SHARDS) {
-            return Err(broken(operation)(format!("laid out in {shards} shards, not {SHARDS}")));
-        }
-        Ok(epoch)
     }
 
     /// Looks whether Redis lost data since the last look; if so, writes the endpoints again.

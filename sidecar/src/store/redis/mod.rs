@@ -7,6 +7,11 @@
 //! that may be later, `leases` what is in an attempt, `line:` what waits for each other (only a line's head stands in the
 //! queue), `finished` what retention will forget.
 //!
+//! **The layout has a number**, its schema, in each shard. Whoever opens first leads an older one to ours, in small steps
+//! (`lua/migrate`), and every script looks at it first: what a newer process has moved on is left alone, as `Unavailable`,
+//! by those that still run; whoever starts beside it is refused. What is worked on has the schema in its name, because
+//! processes of the first schema do not look.
+//!
 //! **What a 202 waits for** is what Redis waits for before it answers: the disk with `appendonly yes` and `appendfsync
 //! always`; with `everysec` a crash of Redis may lose its last second; without an append-only file, what the last
 //! snapshot lacks. Redis must not evict (`maxmemory-policy noeviction`): full, it refuses new events (`Full`), while
@@ -28,6 +33,7 @@ mod draft;
 mod fault;
 mod horizon;
 mod keys;
+mod layout;
 mod ledger;
 mod link;
 mod listener;

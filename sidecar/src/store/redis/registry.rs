@@ -104,12 +104,12 @@ impl Shared {
     pub(super) async fn learn_endpoints(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut tenants = BTreeSet::new();
         for shard in Shard::all() {
-            let all = cmd("ZRANGE").arg(self.keys.of(shard, "endpoints")).arg(0).arg(-1).take();
+            let all = cmd("ZRANGE").arg(self.keys.index(shard, "endpoints")).arg(0).arg(-1).take();
             let ids: Vec<String> = self.link.ask(shard, all).await.map_err(failed(operation))?;
             for chunk in ids.chunks(500) {
                 let mut owners = Commands::default();
                 for id in chunk {
-                    let state = self.keys.of(shard, format_args!("ep:{id}"));
+                    let state = self.keys.index(shard, format_args!("ep:{id}"));
                     owners.add(shard, cmd("HGET").arg(state).arg("tenant").take());
                 }
                 let names: Vec<Option<String>> = self.link.query(owners).await.map_err(failed(operation))?;
@@ -155,7 +155,7 @@ impl Shared {
 
     async fn read_tenant(&self, operation: &'static str, tenant: &Tenant) -> Result<TenantView, StoreError> {
         let shard = Shard::of(tenant);
-        let all = cmd("HGETALL").arg(self.keys.of(shard, format_args!("tenant:{tenant}"))).take();
+        let all = cmd("HGETALL").arg(self.keys.index(shard, format_args!("tenant:{tenant}"))).take();
         let mut fields: BTreeMap<String, Vec<u8>> =
             self.link.ask(shard, all).await.map_err(failed(operation))?;
         let version = fields.remove(VERSION).unwrap_or_default();
@@ -227,7 +227,7 @@ impl Shared {
         self.open(operation).await?;
         let mut everywhere = Commands::default();
         for shard in Shard::all() {
-            let state = self.keys.of(shard, format_args!("ep:{id}"));
+            let state = self.keys.index(shard, format_args!("ep:{id}"));
             everywhere.add(shard, cmd("HGET").arg(state).arg("json").take());
         }
         let found: Vec<Option<Vec<u8>>> = self.link.query(everywhere).await.map_err(failed(operation))?;

@@ -17,7 +17,7 @@ impl Shared {
         self.open(OPERATION).await?;
         let mut written = 0;
         for shard in Shard::all() {
-            let all = cmd("ZRANGE").arg(self.keys.of(shard, "endpoints")).arg(0).arg(-1).take();
+            let all = cmd("ZRANGE").arg(self.keys.index(shard, "endpoints")).arg(0).arg(-1).take();
             let ids: Vec<String> = self.link.ask(shard, all).await.map_err(failed(OPERATION))?;
             for some in ids.chunks(AT_ONCE) {
                 written += self.reseal_some(shard, some).await?;
@@ -29,7 +29,7 @@ impl Shared {
     async fn reseal_some(&self, shard: Shard, ids: &[String]) -> Result<u64, StoreError> {
         let mut all = Commands::default();
         for id in ids {
-            let state = self.keys.of(shard, format_args!("ep:{id}"));
+            let state = self.keys.index(shard, format_args!("ep:{id}"));
             all.add(shard, cmd("HGET").arg(state).arg("json").take());
         }
         let kept: Vec<Option<Vec<u8>>> = self.link.query(all).await.map_err(failed(OPERATION))?;

@@ -10,9 +10,18 @@ const NEEDS_ROOM: &str = "#!lua";
 /// Runs when Redis is out of memory too: it is what makes room again.
 const MAKES_ROOM: &str = "#!lua flags=allow-oom";
 
+/// The layout of the data that these scripts read and write. Raised when a program that knows the former one would do
+/// harm to it, or find less than there is; then a script in `lua/migrate` leads from the former one to it.
+pub(super) const SCHEMA: u32 = 2;
+
 fn script(header: &str, bodies: &[&str]) -> Script {
-    Script::new(&[&[header, include_str!("lua/lib.lua")], bodies].concat().join("\n"))
+    let schema = format!("local SCHEMA = '{SCHEMA}'");
+    Script::new(&[&[header, &schema, include_str!("lua/lib.lua")], bodies].concat().join("\n"))
 }
+
+/// One step of a place from the first schema to the second. Makes no use of what the others share.
+pub(super) static MIGRATE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[MAKES_ROOM, include_str!("lua/migrate/1.lua")].join("\n")));
 
 macro_rules! scripts {
     ($($name:ident: $header:expr, $($file:literal),+;)*) => {

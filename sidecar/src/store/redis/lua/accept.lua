@@ -20,7 +20,7 @@ local vacant, grace, token = tonumber(arg()), tonumber(arg()), arg()
 
 local known_as = list(2)
 for i = 1, #known_as, 2 do
-  if (call('HGET', P .. 'tenant:' .. known_as[i], '@') or '') ~= known_as[i + 1] then return { 1, known_as[i] } end
+  if (call('HGET', S .. 'tenant:' .. known_as[i], '@') or '') ~= known_as[i + 1] then return { 1, known_as[i] } end
 end
 
 -- What a key is already known for, from this batch or from before.

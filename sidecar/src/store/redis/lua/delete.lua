@@ -7,12 +7,12 @@ local now, endpoint, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[4])
 local tenant = call('HGET', state_of(endpoint), 'tenant')
 if tenant then
   call('DEL', state_of(endpoint))
-  call('HDEL', P .. 'tenant:' .. tenant, endpoint)
-  call('HSET', P .. 'tenant:' .. tenant, '@', ARGV[3])
-  call('ZREM', P .. 'endpoints', endpoint)
+  call('HDEL', S .. 'tenant:' .. tenant, endpoint)
+  call('HSET', S .. 'tenant:' .. tenant, '@', ARGV[3])
+  call('ZREM', S .. 'endpoints', endpoint)
   call('ZREM', TURN, endpoint)
   -- only the registry's version is left: nobody of this tenant has turns
-  if call('HLEN', P .. 'tenant:' .. tenant) == 1 then call('HDEL', SHARES, tenant) end
+  if call('HLEN', S .. 'tenant:' .. tenant) == 1 then call('HDEL', SHARES, tenant) end
   call('ZREM', WAIT, endpoint)
   call('SADD', GONE, endpoint)
   for _, delivery in ipairs(call('ZRANGE', LEASES, 0, -1)) do

@@ -1,16 +1,26 @@
 -- What every script of a shard shares: its keys, an endpoint's turn, the end of a delivery.
 -- KEYS 1: the shard's prefix with its hash tag, `hg:{05}:`. Every key is made from it, so a script stays in one slot.
 -- Numbers that become part of a string go through `whole`: Lua itself would write them with 14 digits.
+-- What is worked on has names of its schema besides (`2:`), so that a process of the first finds nothing to harm.
 local P, call = KEYS[1], redis.call
-local SUMS, TURN, WAIT, LEASES = P .. 'sums', P .. 'turn', P .. 'wait', P .. 'leases'
-local SHARES = P .. 'shares'
-local FINISHED, DEAD, EVENTS, GONE = P .. 'finished', P .. 'dead', P .. 'events', P .. 'gone'
-local EXPIRING = P .. 'expiring'
+local S = P .. '2:'
+local SUMS, TURN, WAIT, LEASES = S .. 'sums', S .. 'turn', S .. 'wait', S .. 'leases'
+local SHARES = S .. 'shares'
+local FINISHED, DEAD, EVENTS, GONE = S .. 'finished', S .. 'dead', S .. 'events', S .. 'gone'
+local EXPIRING = S .. 'expiring'
+
+-- A shard of another schema is left alone: it waits to be moved on, or a newer process moved it on meanwhile.
+if string.sub(P, -2) == '}:' then
+  local schema = call('HGET', P .. 'layout', 'schema')
+  if schema and schema ~= SCHEMA then
+    return redis.error_reply('SCHEMA ' .. schema .. ' is what this shard has, ' .. SCHEMA .. ' what this program knows')
+  end
+end
 
 local function whole(number) return string.format('%.0f', number) end
 -- First attempts wait in the one, retries in the other.
 local function queue_of(endpoint, again) return P .. (again and 'again:' or 'queue:') .. endpoint end
-local function state_of(endpoint) return P .. 'ep:' .. endpoint end
+local function state_of(endpoint) return S .. 'ep:' .. endpoint end
 -- First in, first out: the deliveries of one line (`=`, and the key if it is a key's) by their places. Only its head
 -- stands in a queue, or is in an attempt.
 local function line_of(endpoint, line) return P .. 'line:' .. endpoint .. line end

@@ -20,8 +20,8 @@ if (call('HGET', state, 'anew') or '0') ~= ARGV[14] then
   call('HDEL', state, unpack(VITALS))
   call('HSET', state, 'anew', ARGV[14])
 end
-call('HSET', P .. 'tenant:' .. tenant, endpoint, ARGV[4], '@', ARGV[9])
-call('ZADD', P .. 'endpoints', 0, endpoint)
+call('HSET', S .. 'tenant:' .. tenant, endpoint, ARGV[4], '@', ARGV[9])
+call('ZADD', S .. 'endpoints', 0, endpoint)
 if call('EXISTS', queue_of(endpoint), queue_of(endpoint, true)) > 0 then join(endpoint) end
 close()
 tell(ARGV[10], ARGV[11], ARGV[12], tenant)

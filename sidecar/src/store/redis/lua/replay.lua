@@ -69,11 +69,11 @@ if fresh > 0 then call('HINCRBY', SUMS, 'pending', fresh) end
 if added > 0 then tell(ARGV[3], ARGV[4], ARGV[5]) end
 
 call('HSET', key, 'v', version + 1, 'j', ARGV[8])
-call('ZADD', P .. 'replays', 0, replay)
+call('ZADD', S .. 'replays', 0, replay)
 if ARGV[9] == '1' then
-  call('ZADD', P .. 'replaying', 0, replay)
+  call('ZADD', S .. 'replaying', 0, replay)
 else
-  call('ZREM', P .. 'replaying', replay)
+  call('ZREM', S .. 'replaying', replay)
   call('ZADD', FINISHED, now, replay)
 end
 return { 0, call('HINCRBY', key, 'n', added), call('HINCRBY', key, 'f', failed) }

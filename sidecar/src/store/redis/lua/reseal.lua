@@ -6,5 +6,5 @@ local state = state_of(ARGV[1])
 local kept = call('HMGET', state, 'json', 'tenant')
 if kept[1] ~= ARGV[2] then return 0 end
 call('HSET', state, 'json', ARGV[3])
-call('HSET', P .. 'tenant:' .. kept[2], ARGV[1], ARGV[3])
+call('HSET', S .. 'tenant:' .. kept[2], ARGV[1], ARGV[3])
 return 1

@@ -2,7 +2,7 @@
 -- its end. What is forgotten as a whole leaves it; what only loses a part stays, so each part has a walk of its own
 -- through it and remembers the row that it came to. A row never moves to before such a place: it can only end anew,
 -- later. Should a clock jump back, or a time be made longer, the walk goes back with it: to forget twice does no harm.
-local WALKS = P .. 'walks'
+local WALKS = S .. 'walks'
 
 local function rows_after(place, most)
   -- no id ends in `!`, and none has another as its beginning: this one stands right behind the row, or where it was
@@ -50,7 +50,7 @@ local function strip(event, before)
 end
 
 local function forget_replay(replay)
-  call('ZREM', P .. 'replays', replay)
+  call('ZREM', S .. 'replays', replay)
   return call('DEL', P .. replay)
 end
 
