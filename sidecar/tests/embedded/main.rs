@@ -4,6 +4,7 @@
 #![allow(clippy::indexing_slicing, reason = "tests fail loudly")]
 #![allow(unreachable_pub, missing_docs, dead_code, reason = "the fixture is shared with another suite")]
 
+mod first_schema;
 #[path = "../conformance/fixture.rs"]
 mod fixture;
 
@@ -26,7 +27,11 @@ fn memory(settings: StoreSettings) -> Embedded {
 }
 
 fn file(folder: &Path) -> Embedded {
-    Embedded::open(Location::File(folder.join("db")), StoreSettings::default()).unwrap()
+    file_with(folder, StoreSettings::default())
+}
+
+fn file_with(folder: &Path, settings: StoreSettings) -> Embedded {
+    Embedded::open(Location::File(folder.join("db")), settings).unwrap()
 }
 
 fn large(now: Millis) -> Event {
