@@ -1,8 +1,11 @@
 //! A cluster: one of its nodes is lost and another takes its place; a shard that moves is away, not half there.
 
+use std::time::Duration;
+
 use hookgate_e2e::Cluster;
 use hookgate_sidecar::model::Endpoint;
-use hookgate_sidecar::store::{Offer, Store, StoreFault};
+use hookgate_sidecar::store::redis::{RedisSettings, RedisStore};
+use hookgate_sidecar::store::{EventFilter, Offer, Retention, Store, StoreFault, StoreSettings};
 
 use crate::fixture::*;
 use crate::redis_server::wait_until;
@@ -92,6 +95,34 @@ async fn one_flushed_node_is_a_loss_and_its_endpoints_come_back() {
     assert_delivers(&store, 1, "its endpoint is back").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upkeep_is_done_where_a_node_answers_and_then_fails_for_the_other() {
+    let mut cluster = Cluster::start().await;
+    let retention = Retention::of(Duration::from_secs(1));
+    let redis = RedisSettings { pool: 4, ..RedisSettings::at(cluster.url()) };
+    let store = RedisStore::connect(&redis, StoreSettings { retention, ..StoreSettings::default() }).unwrap();
+    let lost = cluster.primary_of(DEFAULT).await.address();
+    let mut elsewhere = None;
+    for name in (0..64).map(|n| format!("t{n}")) {
+        let key = format!("hg:{{{:02}}}:2:sums", tenant(&name).shard_byte() % 16);
+        store.accept(&[offer(event_of(&name, at(0)), &[])], at(0)).await.unwrap();
+        if cluster.primary_of(&key).await.address() != lost {
+            elsewhere = Some(tenant(&name));
+            break;
+        }
+    }
+    // enough that the lost node has failed long before it is done
+    let elsewhere = elsewhere.expect("a shard of another node");
+    for _ in 0..10 {
+        let many: Vec<Offer> = (0..500).map(|_| offer(event_of(elsewhere.as_str(), at(0)), &[])).collect();
+        store.accept(&many, at(0)).await.unwrap();
+    }
+    cluster.kill_primary(DEFAULT).await;
+    assert_eq!(store.maintain(at(1_000)).await.unwrap_err().fault, StoreFault::Unavailable);
+    let left = store.events(&EventFilter::of(Some(elsewhere)), &first(10)).await.unwrap();
+    assert!(left.data.is_empty(), "all of it is forgotten, by the one call that failed");
+}
+
 async fn slot_keys(url: &str, slot: &str) -> Vec<String> {
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -110,7 +141,7 @@ async fn what_one_process_accepts_wakes_another_at_another_node() {
         hush(&there);
         accept(&here, 1, at(1)).await;
         let wake = there.wake();
-        let heard = tokio::time::timeout(std::time::Duration::from_millis(300), wake.notified()).await;
+        let heard = tokio::time::timeout(Duration::from_millis(300), wake.notified()).await;
         deliver_all(&there, at(2)).await;
         heard.is_ok()
     })

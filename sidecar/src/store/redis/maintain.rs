@@ -1,6 +1,6 @@
 //! Upkeep: ended leases, queues of deleted endpoints, and what is over for long enough.
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 
 use super::fault::{broken, failed};
 use super::keys::{Place, Shard};
@@ -35,19 +35,23 @@ impl Shared {
 
     pub(super) async fn maintain(&self, now: Millis) -> Result<Maintained, StoreError> {
         self.open(OPERATION).await?;
-        let reclaimed = self.evict(now).await?.saturating_add(self.find_lost(now).await?);
-        let shards = try_join_all(Shard::all().map(|shard| self.maintain_shard(shard, now))).await?;
-        Ok(shards.into_iter().fold(Maintained { reclaimed, trimmed: 0 }, |sum, shard| Maintained {
-            reclaimed: sum.reclaimed.saturating_add(shard.reclaimed),
-            trimmed: sum.trimmed.saturating_add(shard.trimmed),
-        }))
+        // of a cluster a part may be away: what is there is tended all the same, and only then it is told
+        let (evicted, found) = (self.evict(now).await, self.find_lost(now).await);
+        let shards = join_all(Shard::all().map(|shard| self.maintain_shard(shard, now))).await;
+        let mut sum = Maintained { reclaimed: evicted?.saturating_add(found?), trimmed: 0 };
+        for shard in shards {
+            let shard = shard?;
+            sum.reclaimed = sum.reclaimed.saturating_add(shard.reclaimed);
+            sum.trimmed = sum.trimmed.saturating_add(shard.trimmed);
+        }
+        Ok(sum)
     }
 
-    /// Takes back what a process that is gone had leased; answers how many leases.
+    /// Takes back what a process that is gone had leased, wherever a shard answers; answers how many leases.
     pub(super) async fn evict_one(&self, owner: &str, now: Millis) -> Result<u64, StoreError> {
         let whose = [owner.to_owned()];
         let evictions = Shard::all().map(|shard| self.evict_from(shard, &whose, now));
-        Ok(try_join_all(evictions).await?.into_iter().sum())
+        join_all(evictions).await.into_iter().sum()
     }
 
     /// Takes back what these processes, or calls, have leased in a shard; answers how many leases.

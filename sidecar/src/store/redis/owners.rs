@@ -106,22 +106,27 @@ impl Shared {
         self.link.run(Place::Layout, &call, Again::Safe).await.map_err(failed(operation))
     }
 
-    /// Takes everything back from those who are gone; answers how many leases.
+    /// Takes everything back from those who are gone; answers how many leases. One of them that fails does not keep the
+    /// others.
     pub(super) async fn evict(&self, now: Millis) -> Result<u64, StoreError> {
-        const OPERATION: &str = "evict";
         let gone = self.others.gone().clone();
-        let mut evicted = 0_u64;
+        let mut evicted = Ok(0_u64);
         for owner in gone {
-            let leases = self.evict_one(&owner, now).await?;
-            // forgotten only now, so that a failure before is made good the next time
-            let forget = redis::cmd("ZREM").arg(self.keys.owners()).arg(&owner).take();
-            self.link.ask::<u64>(Place::Layout, forget).await.map_err(failed(OPERATION))?;
-            if leases > 0 {
-                tracing::warn!(owner, leases, "a process is gone; what it was delivering is due again");
-            }
-            evicted = evicted.saturating_add(leases);
+            let leases = self.evict_and_forget(&owner, now).await;
+            evicted = evicted.and_then(|sum| Ok(sum.saturating_add(leases?)));
         }
-        Ok(evicted)
+        evicted
+    }
+
+    async fn evict_and_forget(&self, owner: &str, now: Millis) -> Result<u64, StoreError> {
+        let leases = self.evict_one(owner, now).await?;
+        // forgotten only now, so that a failure before is made good the next time
+        let forget = redis::cmd("ZREM").arg(self.keys.owners()).arg(owner).take();
+        self.link.ask::<u64>(Place::Layout, forget).await.map_err(failed("evict"))?;
+        if leases > 0 {
+            tracing::warn!(owner, leases, "a process is gone; what it was delivering is due again");
+        }
+        Ok(leases)
     }
 }
 
