@@ -222,6 +222,11 @@ impl<S: Subject> History<S> {
     }
 
     async fn take(&mut self, room: u16) {
+        let ended = self.rows.values().any(|row| row.held.is_some_and(|(_, end)| end <= self.now));
+        if self.waits && ended {
+            // who collects what was leased ahead need not look for leases that ended: upkeep does
+            self.maintain().await;
+        }
         self.reclaim();
         let waits = |row: &Row| row.status == Status::Pending && row.held.is_none() && self.is_head(row);
         let due = self.rows.values().filter(|row| waits(row) && row.due <= self.now).count();
