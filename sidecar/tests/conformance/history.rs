@@ -2,14 +2,14 @@
 //! is accepted is delivered or dead, once, and never lost; of what stands in one line never two are in attempts at once,
 //! and none before its time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{DeadReason, DeliveryId, Endpoint, Event, EventId, Next, Ordering, Status};
 use hookgate_sidecar::store::{
-    Acceptance, Ask, BreakerSettings, Lease, Settled, Settlement, Store, StoreSettings,
+    Acceptance, Ask, BreakerSettings, Lease, Retention, Settled, Settlement, Store, StoreFault, StoreSettings,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
@@ -23,6 +23,9 @@ use crate::subject::Subject;
 const HISTORIES: u32 = 24;
 /// The window of idempotency keys, short enough to end within a history.
 const WINDOW_MS: u64 = 20_000;
+/// How long payloads and attempts are remembered, also short enough.
+const PAYLOADS_MS: u64 = 6_000;
+const ATTEMPTS_MS: u64 = 3_000;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -86,7 +89,11 @@ fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone)]
 struct Row {
     status: Status,
+    /// Since when it is over; what it was before, while it is pending.
+    ended: Millis,
     attempts: u32,
+    /// How many of its attempts are remembered.
+    remembered: usize,
     step: u32,
     due: Millis,
     /// The lease under which it is in an attempt.
@@ -99,7 +106,8 @@ struct Row {
 impl Row {
     /// A new delivery of this event.
     fn of(event: EventId) -> Self {
-        Self { status: Status::Pending, attempts: 0, step: 0, due: at(0), held: None, event, line: None }
+        let (status, held, line) = (Status::Pending, None, None);
+        Self { status, ended: at(0), attempts: 0, remembered: 0, step: 0, due: at(0), held, event, line }
     }
 }
 
@@ -111,6 +119,8 @@ struct History<S> {
     rows: HashMap<DeliveryId, Row>,
     keys: HashMap<u8, (Acceptance, Millis)>,
     events: Vec<EventId>,
+    /// Those whose payload is forgotten.
+    bare: HashSet<EventId>,
     /// Every lease ever handed out, the lost ones too.
     leases: Vec<Lease>,
     /// Whether workers wait for what they left room for.
@@ -131,6 +141,11 @@ fn settings() -> StoreSettings {
     let breaker = BreakerSettings { failures: u32::MAX, ..BreakerSettings::default() };
     StoreSettings {
         breaker,
+        retention: Retention {
+            payloads: Some(Duration::from_millis(PAYLOADS_MS)),
+            attempts: Some(Duration::from_millis(ATTEMPTS_MS)),
+            ..Retention::default()
+        },
         idempotency_window: Duration::from_millis(WINDOW_MS),
         ..StoreSettings::default()
     }
@@ -144,9 +159,10 @@ impl<S: Subject> History<S> {
             put(&*store, &Endpoint { ordering, ..endpoint(name) }).await;
         }
         let (rows, keys) = (HashMap::new(), HashMap::new());
-        let (events, leases, ahead, ends) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
+        let (events, bare, leases) = (Vec::new(), HashSet::new(), Vec::new());
+        let (ahead, ends) = (HashMap::new(), HashMap::new());
         let (store, now, place) = (Some(store), at(0), 0);
-        Self { subject, store, now, rows, keys, events, leases, waits, ahead, ends, place }
+        Self { subject, store, now, rows, keys, events, bare, leases, waits, ahead, ends, place }
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -263,7 +279,7 @@ impl<S: Subject> History<S> {
         if !holds {
             return;
         }
-        row.held = None;
+        (row.held, row.ended) = (None, now);
         match next {
             NextStep::Delivered => row.status = Status::Delivered,
             NextStep::RetryIn(ms) => row.due = Millis(now.0 + ms),
@@ -274,7 +290,7 @@ impl<S: Subject> History<S> {
             }
             NextStep::Returned => return,
         }
-        (row.attempts, row.step) = (row.attempts + 1, row.step + 1);
+        (row.attempts, row.step, row.remembered) = (row.attempts + 1, row.step + 1, row.remembered + 1);
     }
 
     async fn maintain(&mut self) {
@@ -284,6 +300,7 @@ impl<S: Subject> History<S> {
         let known = self.reclaim();
         assert!((known..=known + ahead).contains(&reclaimed), "{reclaimed} of {known} and {ahead}");
         self.expire();
+        self.forget();
     }
 
     /// What waits of an event whose time is over is dead; what is in an attempt is looked at when its lease has ended.
@@ -299,10 +316,20 @@ impl<S: Subject> History<S> {
                         let again = self.ends.entry(event).or_insert(end);
                         *again = end.max(*again);
                     }
-                    None => row.status = Status::Dead(DeadReason::Expired),
+                    None => (row.status, row.ended) = (Status::Dead(DeadReason::Expired), self.now),
                 }
             }
         }
+    }
+
+    /// What is over for long loses its attempts, and its payload with the last of its event's deliveries.
+    fn forget(&mut self) {
+        let now = self.now;
+        let over = |row: &Row, ms: u64| row.status != Status::Pending && row.ended.0 + ms <= now.0;
+        self.rows.values_mut().filter(|row| over(row, ATTEMPTS_MS)).for_each(|row| row.remembered = 0);
+        let whole: HashSet<EventId> =
+            self.rows.values().filter(|row| !over(row, PAYLOADS_MS)).map(|row| row.event).collect();
+        self.bare.extend(self.events.iter().filter(|event| !whole.contains(event)));
     }
 
     async fn retry(&mut self, which: usize) {
@@ -312,8 +339,13 @@ impl<S: Subject> History<S> {
         if self.ahead.contains_key(&id) {
             return; // it may be as good as in an attempt
         }
-        self.store().retry(&id, self.now).await.unwrap().unwrap();
+        let retried = self.store().retry(&id, self.now).await;
         let row = self.rows.get_mut(&id).unwrap();
+        if self.bare.contains(&row.event) {
+            assert_eq!(retried.unwrap_err().fault, StoreFault::Forgotten, "there is nothing to send");
+            return;
+        }
+        retried.unwrap().unwrap();
         if row.held.is_none() {
             if let Some((_, place)) = row.line.as_mut().filter(|_| row.status != Status::Pending) {
                 self.place += 1;
@@ -333,6 +365,7 @@ impl<S: Subject> History<S> {
         self.store().maintain(self.now).await.unwrap();
         self.rows.values_mut().for_each(|row| row.held = None);
         self.expire();
+        self.forget();
     }
 
     /// Delivers all that is left, and compares the whole ledger.
@@ -342,13 +375,16 @@ impl<S: Subject> History<S> {
         let store = self.store();
         deliver_all(&*store, self.now).await;
         for row in self.rows.values_mut().filter(|row| row.status == Status::Pending) {
-            (row.status, row.attempts) = (Status::Delivered, row.attempts + 1);
+            (row.status, row.attempts, row.remembered) =
+                (Status::Delivered, row.attempts + 1, row.remembered + 1);
         }
         for id in &self.events {
+            let event = store.event(id).await.unwrap().unwrap();
+            assert_eq!(event.forgotten_bytes.is_some(), self.bare.contains(id), "its payload");
             for delivery in deliveries_of(&*store, *id).await {
                 let row = self.rows.remove(&delivery.id).expect("a delivery that was accepted");
                 assert_eq!((delivery.status, delivery.attempts), (row.status, row.attempts));
-                assert_eq!(store.attempts(&delivery.id).await.unwrap().len(), row.attempts as usize);
+                assert_eq!(store.attempts(&delivery.id).await.unwrap().len(), row.remembered);
             }
         }
         assert!(self.rows.is_empty(), "lost: {:?}", self.rows);
