@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookgate_e2e::TcpServer;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::wire::{Reader, Request, WireError};
@@ -17,9 +17,8 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 /// A server on a free port of 127.0.0.1. Ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    server: TcpServer,
     is_held: watch::Sender<bool>,
-    _tasks: JoinSet<()>,
 }
 
 /// Requests whose path ends in a number that are answered so late.
@@ -43,39 +42,19 @@ impl Server {
         receive: impl Fn(u64, &[u8]) + Send + Sync + 'static,
         hang: Option<Hang>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
-        let (is_held, hold) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::new(receive), hold, hang));
-        Self { address, is_held, _tasks: tasks }
+        let ((is_held, hold), receive) = (watch::channel(false), Arc::new(receive));
+        let serve = move |stream| answer(stream, Arc::clone(&receive), hold.clone(), hang);
+        Self { server: TcpServer::start(serve).await, is_held }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// Whether answers wait from now on; what waits is answered when they no longer do.
     pub(crate) fn hold(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    receive: Arc<impl Fn(u64, &[u8]) + Send + Sync + 'static>,
-    hold: watch::Receiver<bool>,
-    hang: Option<Hang>,
-) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(answer(stream, Arc::clone(&receive), hold.clone(), hang));
-            },
-            Some(_) = connections.join_next() => {}
-        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+use crate::TcpServer;
 
 /// What the proxy does to every connection, those it has and those to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,9 +30,8 @@ pub enum Fault {
 /// A proxy on a free port of 127.0.0.1. Ends when dropped, and its connections with it.
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    server: TcpServer,
     fault: watch::Sender<Fault>,
-    _server: JoinSet<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,35 +46,20 @@ impl Proxy {
     /// # Panics
     /// When no port is free.
     pub async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
         let (fault, faults) = watch::channel(Fault::None);
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, target, faults));
-        Self { address, fault, _server: server }
+        let server = TcpServer::start(move |near| pass(near, target, faults.clone())).await;
+        Self { server, fault }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// Breaks, or mends with [`Fault::None`]. Connections that were cut stay cut.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
-    }
-}
-
-async fn serve(listener: TcpListener, target: SocketAddr, faults: watch::Receiver<Fault>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((near, _)) = accepted {
-                connections.spawn(pass(near, target, faults.clone()));
-            },
-            Some(_) = connections.join_next() => {}
-        }
     }
 }
 

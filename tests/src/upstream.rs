@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 
 use crate::decoder::Decoder;
-use crate::wait_until;
 use crate::wire::Message;
+use crate::{TcpServer, wait_until};
 
 /// When the upstream answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,9 +45,8 @@ struct State {
 /// An HTTP/1.1 server on a free port of 127.0.0.1. Ends when dropped.
 #[derive(Debug)]
 pub struct Upstream {
-    address: SocketAddr,
+    server: TcpServer,
     state: Arc<Mutex<State>>,
-    _server: JoinSet<()>,
 }
 
 impl Upstream {
@@ -57,19 +55,17 @@ impl Upstream {
     /// # Panics
     /// When no port is free.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
         let state = Arc::new(Mutex::new(State { when: When::Complete, answer, seen: Vec::new() }));
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, Arc::clone(&state)));
-        Self { address, state, _server: server }
+        let served = Arc::clone(&state);
+        let server = TcpServer::start(move |stream| serve(stream, Arc::clone(&served))).await;
+        Self { server, state }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// When it answers from now on, and with which bytes.
@@ -110,18 +106,6 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(serve_connection(stream, Arc::clone(&state)));
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
 /// What one connection is at.
 struct Connection {
     decoder: Decoder,
@@ -130,7 +114,7 @@ struct Connection {
     answered: bool,
 }
 
-async fn serve_connection(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut connection = Connection { decoder: Decoder::request(), slot: None, answered: false };
     let mut portion = vec![0; 64 * 1024];
     loop {

@@ -20,13 +20,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 
 pub use answer::{Answer, Reply};
 use socket::Socket;
 
-use crate::wait_until;
+use crate::{TcpServer, wait_until};
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -91,9 +90,8 @@ impl Debug for State {
 /// A subscriber on a free port of 127.0.0.1. Answers 200 until told otherwise; ends when dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    address: SocketAddr,
+    server: TcpServer,
     state: Arc<Mutex<State>>,
-    _server: JoinSet<()>,
 }
 
 impl Receiver {
@@ -102,25 +100,23 @@ impl Receiver {
     /// # Panics
     /// When no port is free.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
         let otherwise: Choice = Box::new(|_, _| Answer::status(200));
         let state = Arc::new(Mutex::new(State { script: VecDeque::new(), otherwise, received: Vec::new() }));
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, Arc::clone(&state)));
-        Self { address, state, _server: server }
+        let served = Arc::clone(&state);
+        let server = TcpServer::start(move |stream| serve(stream, Arc::clone(&served))).await;
+        Self { server, state }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// A URL of it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.address())
     }
 
     /// What it answers from now on, once its script is played.
@@ -169,19 +165,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(serve_connection(stream, Arc::clone(&state)));
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn serve_connection(stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     let reset = Arc::new(AtomicBool::new(false));
     let socket = TokioIo::new(Socket { stream, reset: Arc::clone(&reset) });
     let service = service_fn(|request| respond(request, Arc::clone(&state), Arc::clone(&reset)));
