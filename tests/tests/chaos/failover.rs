@@ -20,55 +20,44 @@ const QUICK: Duration = Duration::from_millis(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_accepted_is_lost_when_sentinels_replace_the_primary() {
     let mut sentinel = Sentinel::start().await;
-    let (mut stage, sidecar) = start("sentinel failover", sentinel.url()).await;
-    let producers = Producers::start(&[sidecar.data()], PACE);
-    let mut worst = Duration::ZERO;
-    for _ in 0..rounds(1, 5) {
-        stage.moment(&producers).await;
-        let began = Instant::now();
+    survives("sentinel failover", sentinel.url(), async || {
         sentinel.kill_primary().await;
         sentinel.primary().await;
         sentinel.restart_killed().await;
-        producers.accept(1).await;
-        worst = worst.max(began.elapsed());
-        stage.fault(began);
-    }
-    stage.moment(&producers).await;
-    stage
-        .settle(
-            producers,
-            &sidecar,
-            &format!("; accepts again, once there is a replica again, after at most {worst:?}"),
-        )
-        .await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_accepted_is_lost_when_a_cluster_loses_a_primary() {
     let mut cluster = Cluster::start().await;
-    let (mut stage, sidecar) = start("cluster failover", cluster.url()).await;
-    let producers = Producers::start(&[sidecar.data()], PACE);
-    let mut worst = Duration::ZERO;
-    for _ in 0..rounds(1, 5) {
-        stage.moment(&producers).await;
+    survives("cluster failover", cluster.url(), async || {
         let key = a_key_in_use(&mut cluster).await;
-        let began = Instant::now();
         cluster.kill_primary(&key).await;
         cluster.primary_of(&key).await;
         cluster.restart_killed().await;
         cluster.healthy().await;
+    })
+    .await;
+}
+
+/// Events are accepted again after every `fail_over`, which kills a primary and waits for the replica in its place and
+/// for a new replica of that.
+async fn survives(name: &'static str, url: String, mut fail_over: impl AsyncFnMut()) {
+    let (mut stage, sidecar) = start(name, url).await;
+    let producers = Producers::start(&[sidecar.data()], PACE);
+    let mut worst = Duration::ZERO;
+    for _ in 0..rounds(1, 5) {
+        stage.moment(&producers).await;
+        let began = Instant::now();
+        fail_over().await;
         producers.accept(1).await;
         worst = worst.max(began.elapsed());
         stage.fault(began);
     }
     stage.moment(&producers).await;
-    stage
-        .settle(
-            producers,
-            &sidecar,
-            &format!("; accepts again, once there is a replica again, after at most {worst:?}"),
-        )
-        .await;
+    let remark = format!("; accepts again, once there is a replica again, after at most {worst:?}");
+    stage.settle(producers, &sidecar, &remark).await;
 }
 
 /// A sidecar with the endpoints whose 202 waits for a replica.
