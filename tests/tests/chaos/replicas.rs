@@ -23,8 +23,9 @@ async fn nothing_is_lost_when_one_of_two_sidecars_is_killed() {
     let (_redis, mut stage, [mut one, other]) = two("one of two sidecars killed").await;
     let producers = Producers::start(&[one.data(), other.data()], PACE);
     for _ in 0..rounds(2, 20) {
+        let before = metric(&other, RECLAIMED).await;
         stage.busy_moment(&producers).await;
-        let (began, before) = (Instant::now(), metric(&other, RECLAIMED).await);
+        let began = Instant::now();
         one.kill();
         reclaims(&other, before).await;
         one.restart().await;
@@ -38,8 +39,9 @@ async fn nothing_is_lost_when_one_of_two_sidecars_is_stopped_past_its_leases() {
     let (redis, mut stage, [mut one, other]) = two("one of two sidecars stopped").await;
     let producers = Producers::start(&[one.data(), other.data()], PACE);
     for _ in 0..rounds(2, 20) {
+        let before = metric(&other, RECLAIMED).await;
         stage.busy_moment(&producers).await;
-        let (began, before) = (Instant::now(), metric(&other, RECLAIMED).await);
+        let began = Instant::now();
         one.process().signal(Signal::STOP);
         reclaims(&other, before).await;
         one.process().signal(Signal::CONT);
