@@ -208,6 +208,17 @@ macro_rules! durability {
     };
 }
 
+/// What takes long, over one store of each kind.
+macro_rules! crowds {
+    ($store:ident, $subject:ty) => {
+        mod $store {
+            conformance!(@ $subject, vitals:
+                fifty_thousand_retries_of_one_second_are_served_by_a_ramp
+            );
+        }
+    };
+}
+
 conformance!(embedded_memory, crate::subject::Memory);
 conformance!(embedded_file, crate::subject::File);
 durability!(embedded_file_reopened, crate::subject::File);
@@ -215,3 +226,5 @@ conformance!(redis, crate::subject::Redis);
 durability!(redis_reopened, crate::subject::Redis);
 conformance!(redis_cluster, crate::subject::RedisCluster);
 durability!(redis_cluster_reopened, crate::subject::RedisCluster);
+crowds!(embedded_crowded, crate::subject::Memory);
+crowds!(redis_crowded, crate::subject::Redis);

@@ -1,13 +1,14 @@
 //! How an endpoint does and what may be tried there: every store decides as the pure value does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use hookgate_sidecar::clock::Millis;
 use hookgate_sidecar::model::{BreakerRules, DeadReason, DeliveryId, Endpoint, Next, Signal};
 use hookgate_sidecar::store::vitals::{Admit, Heard, Vitals};
 use hookgate_sidecar::store::{
-    BreakerSettings, BreakerState, Health, Lease, Report, Settlement, Store, StoreSettings, Turn,
+    BreakerSettings, BreakerState, Health, Lease, Report, Settled, Settlement, Store, StoreSettings, Turn,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -30,7 +31,7 @@ async fn health(store: &dyn Store) -> Health {
 
 /// What comes back for a lease taken at `began`: a success delivers, everything else is due again at once.
 fn heard(lease: &Lease, signal: Signal, began: Millis, duration_ms: u32) -> Settlement {
-    let now = began.plus(std::time::Duration::from_millis(duration_ms.into()));
+    let now = began.plus(Duration::from_millis(duration_ms.into()));
     let next = if signal == Signal::Success { Next::Delivered } else { Next::RetryAt(now) };
     let settlement = attempted(lease, began, if signal == Signal::Success { OK } else { BAD }, next);
     let Report::Attempted { attempt, .. } = settlement.report else { panic!("an attempt was made") };
@@ -160,21 +161,62 @@ pub async fn overload_halves_what_is_tried_at_once(subject: &impl Subject) {
     assert_eq!(health(&*store).await.concurrency, 1, "never less");
 }
 
-/// Deliveries that are due within one second after their first attempt failed.
-const DUE_TOGETHER: u32 = 3_000;
+/// Most attempts at once at the endpoint that recovers.
+const NARROW: NonZeroU16 = NonZeroU16::new(256).unwrap();
 
 pub async fn a_recovered_endpoint_is_served_by_a_ramp_in_order_of_due_time(subject: &impl Subject) {
+    recovers(subject, 3_000).await;
+}
+
+pub async fn fifty_thousand_retries_of_one_second_are_served_by_a_ramp(subject: &impl Subject) {
+    recovers(subject, 50_000).await;
+}
+
+/// `count` deliveries, thousands, are due again within one second; the first of them opens the breaker.
+async fn recovers(subject: &impl Subject, count: usize) {
     let store = open(subject, BreakerSettings::default()).await;
+    let due = due_together(&*store, count).await;
+    let first = leases(&*store, at(60_000), 1).await.remove(0);
+    settle(&*store, failed(&first, at(60_000), Next::Dead(DeadReason::Exhausted)), at(60_000)).await;
+    assert!(leases(&*store, at(89_999), 1_000).await.is_empty(), "open: nothing is tried");
+
+    // at every moment the older half of what is under way succeeds, and as much as is allowed begins
+    let (mut now, mut out, mut served, mut caps) = (at(90_000), VecDeque::new(), Vec::new(), Vec::new());
+    while served.len() + 1 < count {
+        let health = health(&*store).await;
+        let cap = if health.breaker == BreakerState::Closed { health.concurrency.into() } else { 1 };
+        let taken = leases(&*store, now, 1_000).await;
+        served.extend(taken.iter().map(|lease| (due[&lease.delivery], lease.delivery)));
+        out.extend(taken.into_iter().map(|lease| (lease, now)));
+        let all = served.len() + 1 == count;
+        assert!(out.len() == cap || (all && out.len() < cap), "{} at once of {cap}, at {now:?}", out.len());
+        caps.push(cap);
+        now = now.plus(Duration::from_millis(10));
+        let over: Vec<_> = out.drain(..out.len().div_ceil(2)).collect();
+        succeed(&*store, &over, now).await;
+    }
+    succeed(&*store, out.make_contiguous(), now).await;
+    assert_eq!(caps[..8], [1, 1, 2, 3, 5, 8, 12, 18], "the probe, then one more for each that succeeds");
+    let most = |cap: usize| (cap + cap.div_ceil(2)).min(NARROW.get().into());
+    assert!(caps.windows(2).all(|two| two[0] <= two[1] && two[1] <= most(two[0])), "a ramp: {caps:?}");
+    assert_eq!(caps.last(), Some(&usize::from(NARROW.get())), "up to its own cap");
+    assert!(served.is_sorted(), "in order of due time");
+    assert_eq!(served.iter().collect::<HashSet<_>>().len(), count - 1, "none twice");
+    let census = store.census().await.unwrap();
+    assert_eq!((census.delivered, census.dead, census.pending), (count as u64 - 1, 1, 0));
+}
+
+/// Makes `count` deliveries fail once; the next failure opens the endpoint's breaker. Answers when each is due again.
+async fn due_together(store: &dyn Store, count: usize) -> HashMap<DeliveryId, Millis> {
     let never =
         BreakerRules { failures: Some(1_000_000), failure_percent: Some(0), ..BreakerRules::default() };
-    let narrow = Endpoint { max_in_flight: NonZeroU16::new(64).unwrap(), ..endpoint("a") };
-    put(&*store, &Endpoint { max_in_flight: NonZeroU16::MAX, breaker: never, ..narrow.clone() }).await;
-    for _ in 0..DUE_TOGETHER / 500 {
-        accept(&*store, 500, at(0)).await;
+    put(store, &Endpoint { breaker: never, ..endpoint("a") }).await;
+    for _ in 0..count / 1_000 {
+        accept(store, 1_000, at(0)).await;
     }
-    let mut due: HashMap<DeliveryId, Millis> = HashMap::new();
-    while due.len() < DUE_TOGETHER as usize {
-        let taken = leases(&*store, at(0), 500).await;
+    let mut due = HashMap::new();
+    while due.len() < count {
+        let taken = leases(store, at(0), 1_000).await;
         let moment = |n: usize| at(60_000 + (n as u64 * 7_919) % 1_000);
         let again: Vec<_> =
             taken.iter().enumerate().map(|(n, lease)| (lease, moment(due.len() + n))).collect();
@@ -183,23 +225,14 @@ pub async fn a_recovered_endpoint_is_served_by_a_ramp_in_order_of_due_time(subje
         due.extend(again.iter().map(|(lease, due)| (lease.delivery, *due)));
     }
     let strict = BreakerRules { failures: Some(1), ..BreakerRules::default() };
-    put(&*store, &Endpoint { breaker: strict, ..narrow }).await;
-    let first = leases(&*store, at(60_000), 1).await.remove(0);
-    settle(&*store, failed(&first, at(60_000), Next::Dead(DeadReason::Exhausted)), at(60_000)).await;
-    due.remove(&first.delivery);
-    assert!(leases(&*store, at(89_999), 1_000).await.is_empty(), "open: nothing is tried");
+    put(store, &Endpoint { max_in_flight: NARROW, breaker: strict, ..endpoint("a") }).await;
+    due
+}
 
-    let (mut now, mut served, mut rounds) = (90_000, Vec::new(), Vec::new());
-    while served.len() < due.len() {
-        let taken = leases(&*store, at(now), 1_000).await;
-        assert!(!taken.is_empty(), "{} served", served.len());
-        rounds.push(taken.len());
-        served.extend(taken.iter().map(|lease| (due[&lease.delivery], lease.delivery)));
-        let done: Vec<_> = taken.iter().map(|lease| heard(lease, Signal::Success, at(now), 20)).collect();
-        store.settle(&done, at(now + 20)).await.unwrap();
-        now += 20;
-    }
-    assert_eq!(rounds[..8], [1, 1, 2, 4, 8, 16, 32, 64], "the probe, then a ramp");
-    assert!(rounds.iter().all(|round| *round <= 64), "never more than its own cap: {rounds:?}");
-    assert!(served.is_sorted(), "in order of due time");
+/// Attempts that began when they were taken succeed at `now`.
+async fn succeed(store: &dyn Store, over: &[(Lease, Millis)], now: Millis) {
+    let took = |began: Millis| u32::try_from(now.since(began).as_millis()).unwrap();
+    let done: Vec<_> =
+        over.iter().map(|(lease, began)| heard(lease, Signal::Success, *began, took(*began))).collect();
+    assert!(store.settle(&done, now).await.unwrap().settled.iter().all(|one| *one == Settled::Recorded));
 }
