@@ -85,20 +85,22 @@ impl Horizons {
         self.notify();
     }
 
-    /// Begins a take of every shard that may have work at `now`: first those that are known to, then those of which
-    /// nothing is known, each counted from shard `first` on.
-    pub(super) fn begin(&self, now: Millis, first: usize) -> Vec<Look> {
+    /// Begins a take of shards that may have work at `now`: at most `room` of those that are known to, for there is no
+    /// lease for more, then all of which nothing is known; each counted from shard `first` on.
+    pub(super) fn begin(&self, now: Millis, first: usize, room: usize) -> Vec<Look> {
         let mut hints = self.lock();
         let (before, after) = hints.split_at_mut(first % usize::from(SHARDS));
         let (shards_before, shards_after) = (Shard::all(), Shard::all().skip(before.len()));
         let in_turn = shards_after.zip(after).chain(shards_before.zip(before));
-        let looks = in_turn.filter(|(_, hint)| hint.unknown || hint.due(now)).map(|(shard, hint)| {
-            hint.looks = hint.looks.wrapping_add(1);
-            (hint.due(now), Look { shard, news: hint.news, looks: hint.looks })
-        });
-        let (mut known, unknown): (Vec<_>, Vec<_>) = looks.partition(|(due, _)| *due);
-        known.extend(unknown);
-        known.into_iter().map(|(_, look)| look).collect()
+        let (known, rest): (Vec<_>, Vec<_>) = in_turn.partition(|(_, hint)| hint.due(now));
+        let unknown = rest.into_iter().filter(|(_, hint)| hint.unknown);
+        let asked = known.into_iter().take(room).chain(unknown);
+        asked
+            .map(|(shard, hint)| {
+                hint.looks = hint.looks.wrapping_add(1);
+                Look { shard, news: hint.news, looks: hint.looks }
+            })
+            .collect()
     }
 
     /// What a take found ahead.
@@ -141,9 +143,11 @@ mod tests {
 
     use super::*;
 
+    const ALL: usize = SHARDS as usize;
+
     fn quiet() -> (Horizons, Shard) {
         let horizons = Horizons::new();
-        for look in horizons.begin(Millis(0), 0) {
+        for look in horizons.begin(Millis(0), 0, ALL) {
             horizons.end(look, None);
         }
         (horizons, Shard::of_byte(5))
@@ -152,18 +156,18 @@ mod tests {
     #[test]
     fn at_first_every_shard_may_have_work() {
         let horizons = Horizons::new();
-        assert_eq!(horizons.begin(Millis(0), 7).len(), usize::from(SHARDS));
+        assert_eq!(horizons.begin(Millis(0), 7, ALL).len(), usize::from(SHARDS));
         let (quiet, _) = quiet();
-        assert!(quiet.begin(Millis(u64::MAX), 7).is_empty());
+        assert!(quiet.begin(Millis(u64::MAX), 7, ALL).is_empty());
         assert_eq!(quiet.next(), None);
         quiet.forget();
-        assert_eq!(quiet.begin(Millis(0), 7).len(), usize::from(SHARDS), "nothing is known any more");
+        assert_eq!(quiet.begin(Millis(0), 7, ALL).len(), usize::from(SHARDS), "nothing is known any more");
     }
 
     #[test]
     fn any_shard_can_be_the_first() {
         let shards: Vec<usize> =
-            Horizons::new().begin(Millis(0), 15).iter().map(|look| look.shard.index()).collect();
+            Horizons::new().begin(Millis(0), 15, ALL).iter().map(|look| look.shard.index()).collect();
         assert_eq!((shards.first(), shards.get(1), shards.last()), (Some(&15), Some(&0), Some(&14)));
     }
 
@@ -171,22 +175,41 @@ mod tests {
     fn shards_that_have_work_come_before_those_that_may() {
         let horizons = Horizons::new();
         horizons.lower(Shard::of_byte(5), NOW);
-        assert_eq!(horizons.begin(Millis(0), 9)[0].shard, Shard::of_byte(5));
+        assert_eq!(horizons.begin(Millis(0), 9, ALL)[0].shard, Shard::of_byte(5));
     }
 
     #[test]
     fn many_takes_at_once_learn_of_a_shard_all_the_same() {
         let horizons = Horizons::new();
-        let early = horizons.begin(Millis(0), 0);
-        let late = horizons.begin(Millis(0), 0);
+        let early = horizons.begin(Millis(0), 0, ALL);
+        let late = horizons.begin(Millis(0), 0, ALL);
         early.into_iter().for_each(|look| horizons.end(look, None));
-        assert!(horizons.begin(Millis(0), 0).is_empty(), "each is known, though another take is under way");
+        assert!(
+            horizons.begin(Millis(0), 0, ALL).is_empty(),
+            "each is known, though another take is under way"
+        );
         late.into_iter().for_each(|look| horizons.end(look, None));
         assert_eq!(horizons.next(), None);
     }
 
     fn look(horizons: &Horizons) -> Look {
-        horizons.begin(Millis(u64::MAX), 0)[0]
+        horizons.begin(Millis(u64::MAX), 0, ALL)[0]
+    }
+
+    #[test]
+    fn of_shards_that_have_work_no_more_are_asked_than_there_is_room_for() {
+        let horizons = Horizons::new();
+        [3, 5, 8].into_iter().for_each(|shard| horizons.lower(Shard::of_byte(shard), NOW));
+        for (room, expected) in [(0, vec![]), (1, vec![5]), (2, vec![5, 8]), (9, vec![5, 8, 3])] {
+            let looks = horizons.begin(Millis(0), 4, room);
+            let asked: Vec<usize> = looks.iter().map(|look| look.shard.index()).collect();
+            assert_eq!(asked[..expected.len()], expected, "room for {room}");
+            assert_eq!(asked.len(), expected.len() + ALL - 3, "and all of which nothing is known");
+        }
+        let (horizons, shard) = quiet();
+        horizons.lower(shard, NOW);
+        assert!(horizons.begin(Millis(0), 0, 0).is_empty());
+        assert_eq!(horizons.next(), NOW, "it is asked when there is room");
     }
 
     #[test]

@@ -48,8 +48,8 @@ type LeaseRow = (String, usize, usize, u32, u32, u64);
 
 impl Shared {
     /// Shards that may have work are asked at once and share the room evenly; what that leaves over goes to those
-    /// that have more. A shard there is no room for is asked all the same, for when it has work. What was leased ahead
-    /// comes first.
+    /// that have more. Of those that are known to have some, as many as there is room for: which, is left to chance. One
+    /// of which nothing is known is asked all the same, for when it has work. What was leased ahead comes first.
     pub(super) async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
         self.open(OPERATION).await?;
         let Collected { mut leases, excess, room: most } = self.ahead.collect(ask);
@@ -58,7 +58,7 @@ impl Shared {
         for _ in 0..ROUNDS {
             let room = most.saturating_sub(leases.len());
             // beginning anywhere, so that no shard is always the last
-            let looks = self.horizons.begin(ask.now, self.random::<u8>().into());
+            let looks = self.horizons.begin(ask.now, self.random::<u8>().into(), room);
             if room == 0 || looks.is_empty() {
                 break;
             }
