@@ -168,7 +168,7 @@ async fn drained(scene: &Scene, sidecar: &Sidecar) -> Balance {
 }
 
 /// `webhook_queue_size`.
-async fn queue_size(sidecar: &Sidecar) -> u64 {
+pub(crate) async fn queue_size(sidecar: &Sidecar) -> u64 {
     let metrics = sidecar.metrics().await;
     let value = metrics.lines().find_map(|line| line.strip_prefix("webhook_queue_size "));
     value
@@ -177,7 +177,7 @@ async fn queue_size(sidecar: &Sidecar) -> u64 {
 }
 
 /// How many dead letters there are, over all pages.
-async fn dead_letters(sidecar: &Sidecar) -> u64 {
+pub(crate) async fn dead_letters(sidecar: &Sidecar) -> u64 {
     let (mut count, mut target) = (0, "/v1/dead-letters?limit=100".to_owned());
     loop {
         let page = sidecar.read(&target).await;

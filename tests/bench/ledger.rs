@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::iter::repeat_with;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
@@ -47,6 +48,14 @@ impl Ledger {
     pub(crate) fn send(&self) -> Option<u64> {
         let number = self.next.fetch_add(1, Relaxed);
         (number < self.answers.len() as u64).then_some(number)
+    }
+
+    /// The numbers of the next `count` events to send together; `None` when there are not as many left.
+    pub(crate) fn send_many(&self, count: u64) -> Option<Range<u64>> {
+        let most = self.answers.len() as u64;
+        let fits = |first: u64| first.checked_add(count).filter(|end| *end <= most);
+        let first = self.next.fetch_update(Relaxed, Relaxed, fits).ok()?;
+        Some(first..first + count)
     }
 
     /// How many events were given out to be sent.
@@ -235,6 +244,12 @@ mod tests {
         let ledger = Ledger::new(2, 1);
         assert_eq!([ledger.send(), ledger.send(), ledger.send()], [Some(0), Some(1), None]);
         assert_eq!(ledger.sent(), 2);
+        let ledger = Ledger::new(5, 1);
+        assert_eq!(
+            [ledger.send_many(2), ledger.send_many(4), ledger.send_many(3)],
+            [Some(0..2), None, Some(2..5)]
+        );
+        assert_eq!((ledger.sent(), ledger.send_many(1)), (5, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The benchmarks: gateway, delivery, isolation and cold start, on real parts, with an exact account of every event.
+//! The benchmarks: gateway, delivery, isolation, cold start and deep queues, on real parts, with an exact account of every event.
 //!
 //! No threshold lives here: machines differ. What a run says is void when its account is not exact.
 
@@ -16,6 +16,7 @@
 
 mod args;
 mod cold;
+mod deep;
 mod delivery;
 mod gateway;
 mod isolation;
@@ -73,6 +74,15 @@ async fn main() -> ExitCode {
         say("cold", "the sidecar at its start and at rest");
         let report = cold::measure().await;
         keep(&machine, "cold", &report, &report.table());
+    }
+    if args.wants(Bench::Deep) {
+        say(
+            "deep",
+            "deliveries out of a long queue and out of a short one, over 1000 endpoints on Redis (everysec)",
+        );
+        let report = deep::measure(args.pending).await;
+        is_void |= report.is_void();
+        keep(&machine, "deep", &report, &report.table());
     }
     if is_void { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
