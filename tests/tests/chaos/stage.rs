@@ -54,12 +54,13 @@ impl Stage {
     }
 
     /// The same, about to be started. An attempt holds its worker however long it takes, so that no more are under way than
-    /// there are workers; its breaker does not open for what chance does to attempts.
+    /// there are workers; its breaker does not open for what chance does to attempts, however many fail.
     pub(crate) fn setup(&self, store: &Store) -> Setup {
         let setup = Setup::on(store.clone()).env("HOOKGATE_WORKERS", &WORKERS.to_string());
         setup
             .env("HOOKGATE_SLOW_ATTEMPTS", "0")
             .env("HOOKGATE_BREAKER_FAILURES", "1000")
+            .env("HOOKGATE_BREAKER_FAILURE_PERCENT", "0")
             .env("HOOKGATE_LOG", "warn,hookgate_sidecar::serve=info")
     }
 
