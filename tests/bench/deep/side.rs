@@ -8,6 +8,7 @@ use hookgate_e2e::redis::Persistence;
 use hookgate_e2e::sidecar::Setup;
 use hookgate_e2e::{Redis, Sidecar, Store, wait_until};
 use serde_json::json;
+use tokio::process::Command;
 
 use super::fill;
 use super::flow::{Flow, Meter};
@@ -99,7 +100,8 @@ impl Side {
         flow
     }
 
-    /// Waits until Redis does nothing of its own accord, such as rewriting its append-only file.
+    /// Waits until Redis does nothing of its own accord, such as rewriting its append-only file, and until the disk has
+    /// what was written.
     pub(super) async fn at_rest(&self) {
         wait_until("rest of Redis", BOUND, || async {
             let info = self.redis.command(&["INFO", "persistence"]).await;
@@ -107,6 +109,8 @@ impl Side {
             if rests.iter().all(|rest| info.contains(rest)) { Ok(()) } else { Err(info) }
         })
         .await;
+        let synced = Command::new("sync").status().await.expect("sync, of coreutils");
+        assert!(synced.success(), "{synced}");
     }
 
     /// The account, once no attempt is under way; after a while as it is.
