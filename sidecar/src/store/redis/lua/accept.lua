@@ -128,8 +128,8 @@ for _, offer in ipairs(fresh) do
     ids[#ids + 1] = delivery
     local first = line == '' or stand(endpoint, line, delivery)
     local ends = first and seat(endpoint, tonumber(offer.due))
-    call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', 0, 'b', 0, 'due', offer.due,
-      'u', now, 't', ends and token or '')
+    call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', '0', 'b', '0', 'due', offer.due,
+      'u', NOW, 't', ends and token or '')
     if line ~= '' then call('HSET', P .. delivery, 'l', line) end
     if ends then
       lease(delivery, offer.number + (i + 2) / 3, ends)
@@ -140,10 +140,10 @@ for _, offer in ipairs(fresh) do
     end
   end
   call('HSET', P .. offer.event, 't', offer.tenant, 'm', offer.head, 'p', offer.payload, 'd', table.concat(ids, ' '),
-    'n', offer.count, 'k', offer.count)
-  call('ZADD', EVENTS, 0, offer.event)
+    'n', whole(offer.count), 'k', whole(offer.count))
+  call('ZADD', EVENTS, '0', offer.event)
   if offer.count == 0 then
-    call('ZADD', FINISHED, now, offer.event)
+    call('ZADD', FINISHED, NOW, offer.event)
   elseif offer.ends ~= '' then
     call('ZADD', EXPIRING, offer.ends, offer.event)
   end

@@ -1,9 +1,12 @@
 -- What every script of a shard shares: its keys, an endpoint's turn, the end of a delivery.
 -- KEYS 1: the shard's prefix with its hash tag, `hg:{05}:`. Every key is made from it, so a script stays in one slot.
--- Numbers that become part of a string go through `whole`: Lua itself would write them with 14 digits.
+-- Numbers that become part of a string go through `whole`: Lua itself would write them with 14 digits. What is a
+-- string stays one where it is only written: Redis prints a number slowly.
 -- What is worked on has names of its schema besides (`2:`), so that a process of the first finds nothing to harm.
 local P, call = KEYS[1], redis.call
 local S = P .. '2:'
+-- The present, in scripts that begin with it.
+local NOW = ARGV[1]
 local SUMS, TURN, WAIT, LEASES = S .. 'sums', S .. 'turn', S .. 'wait', S .. 'leases'
 local SHARES = S .. 'shares'
 local FINISHED, DEAD, EVENTS, GONE = S .. 'finished', S .. 'dead', S .. 'events', S .. 'gone'
@@ -103,13 +106,13 @@ end
 -- one; `status` is `delivered` or `dead:` and the reason.
 local over = { finished = {}, dead = {}, delivered = 0 }
 local function finish(delivery, d, status, now, fields)
-  call('HSET', P .. delivery, 's', status, 'u', now, 't', '', unpack(fields or {}))
-  over.finished[#over.finished + 1] = now
+  call('HSET', P .. delivery, 's', status, 'u', NOW, 't', '', unpack(fields or {}))
+  over.finished[#over.finished + 1] = NOW
   over.finished[#over.finished + 1] = delivery
   if status == 'delivered' then
     over.delivered = over.delivered + 1
   else
-    over.dead[#over.dead + 1] = 0
+    over.dead[#over.dead + 1] = '0'
     over.dead[#over.dead + 1] = dead_letter(d.event, delivery)
   end
   if d.line then leave(d.endpoint, d.line, delivery, now) end

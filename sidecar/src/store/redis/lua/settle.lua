@@ -11,20 +11,14 @@ for i = 1, 5 do defaults[i] = tonumber(ARGV[i + 1]) end
 defaults.failures, defaults.percent, defaults.least, defaults.open, defaults.longest = unpack(defaults)
 
 -- Endpoints met in this call: read once, written once. `false` for one that was deleted.
-local FIELDS = { 'json', 'max', 'flight', 'full', 'rules', 'tenant', unpack(VITALS) }
 local met = {}
 local function meet(endpoint)
   if met[endpoint] == nil then
-    local read = call('HMGET', state_of(endpoint), unpack(FIELDS))
-    local s = read[1] and { max = tonumber(read[2]), flight = tonumber(read[3] or 0), full = read[4], was = {} }
+    local read = call('HMGET', state_of(endpoint), 'max', 'flight', 'full', 'rules', 'tenant', unpack(VITALS))
+    local s = read[1] and unpacked(unpack(read, 6, 11))
     if s then
-      tenants[endpoint] = read[6]
-      s.rules = rules_of(defaults, read[5])
-      for i, field in ipairs(VITALS) do
-        s[field] = field == 'breaker' and (read[i + 6] or 'closed') or tonumber(read[i + 6] or 0)
-        s.was[field] = s[field]
-      end
-      s.landed = 0
+      s.max, s.flight, s.full, s.was = tonumber(read[1]), tonumber(read[2] or 0), read[3], read
+      s.rules, tenants[endpoint] = rules_of(defaults, read[4]), read[5]
     end
     met[endpoint] = s
   end
@@ -87,12 +81,13 @@ end
 
 -- Writes what changed of an endpoint. It may have its turn again if only its cap kept it out and there is room now.
 local function part(endpoint, s)
-  local flight = math.max(s.flight - s.landed, 0)
-  local changed = { 'flight', flight }
-  for _, field in ipairs(VITALS) do
-    if s[field] ~= s.was[field] then
-      changed[#changed + 1] = field
-      changed[#changed + 1] = s[field]
+  local flight, was = math.max(s.flight - s.landed, 0), s.was
+  local changed = { 'flight', whole(flight), 'vitals', pack(s) }
+  for i = 1, 5 do
+    local field = VITALS[i]
+    local value = i == 1 and s.breaker or whole(s[field])
+    if value ~= (was[i + 5] or (i == 1 and 'closed' or '0')) then
+      changed[#changed + 1], changed[#changed + 2] = field, value
     end
   end
   call('HSET', state_of(endpoint), unpack(changed))
@@ -102,7 +97,9 @@ local function part(endpoint, s)
   end
   if s.rejoin then join(endpoint) end
   -- a failed probe: the next one need not wait until the lease of this one would have ended
-  if s.breaker == 'open' and s['until'] ~= s.was['until'] then call('ZADD', WAIT, 'LT', s['until'], endpoint) end
+  if s.breaker == 'open' and s['until'] ~= tonumber(was[7] or 0) then
+    call('ZADD', WAIT, 'LT', s['until'], endpoint)
+  end
 end
 
 local results = {}

@@ -4,8 +4,32 @@
 --   since it closed (what began earlier counts for nothing) · window when the present one began · good, bad in it
 --   good0, bad0 in the one before · cap in thousandths, 0 for the endpoint's own · knee below which it doubles
 --   cut when it last was · peak of attempts under way in the present round trip, which began at round · hold until when it asked to be left alone · short, long average durations (1/8, 1/64 ms)
-local VITALS = { 'breaker', 'until', 'failures', 'openings', 'since', 'window', 'good', 'bad', 'good0', 'bad0', 'cap',
-  'knee', 'cut', 'peak', 'round', 'hold', 'short', 'long' }
+-- The first few are fields of the endpoint's state, for others read them too. The rest is one field, `vitals`, packed as
+-- doubles: reading and writing them as text, field by field, cost a seventh of Redis' time where every delivery is for
+-- another endpoint.
+local VITALS = { 'breaker', 'until', 'openings', 'cap', 'hold', 'vitals' }
+local PACKED = '<' .. string.rep('d', 13)
+local NEW = struct.pack(PACKED, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+local function pack(s)
+  return struct.pack(PACKED, s.failures, s.since, s.window, s.good, s.bad, s.good0, s.bad0, s.knee, s.cut, s.peak,
+    s.round, s.short, s.long)
+end
+
+-- All of them, from what was read of VITALS, in that order.
+local function unpacked(breaker, until_, openings, cap, hold, packed)
+  local failures, since, window, good, bad, good0, bad0, knee, cut, peak, round, short, long =
+    struct.unpack(PACKED, packed or NEW)
+  return {
+    breaker = breaker or 'closed', ['until'] = tonumber(until_ or 0), openings = tonumber(openings or 0),
+    cap = tonumber(cap or 0), hold = tonumber(hold or 0), failures = failures, since = since, window = window,
+    good = good, bad = bad, good0 = good0, bad0 = bad0, knee = knee, cut = cut, peak = peak, round = round,
+    short = short, long = long,
+    -- what belongs to it besides, while it is worked on
+    max = 0, flight = 0, full = false, rules = false, landed = 0, rejoin = false, was = false,
+  }
+end
+
 local WINDOW, ONE, OVERLOADED, SLOW, SLACK = 15000, 1000, 4, 6, 50
 
 -- The settings, but for what the endpoint wants otherwise: `rules` is what put wrote, `-` where it wants nothing.
