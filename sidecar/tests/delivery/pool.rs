@@ -81,7 +81,7 @@ async fn results_of_a_quiet_moment_go_along_together_where_places_are_to_spare()
         ("each for itself where a place is dear", 7, Ordering::None, 5, &[1, 1]),
         ("or where others wait for its end", 8, Ordering::Endpoint, 5, &[1, 1]),
         ("not without a key", 8, Ordering::Key, 5, &[2]),
-        ("and none waits for long", 8, Ordering::None, 16, &[1, 1]),
+        ("and none waits for long", 8, Ordering::None, 31, &[1, 1]),
     ];
     for (promise, places, ordering, apart, batches) in table {
         let store = FakeStore::with([at(1, places, ordering)]);

@@ -36,7 +36,7 @@ impl Settler {
     /// How long settling may go on once the pool has stopped.
     const FLUSH: Duration = Duration::from_secs(5);
     /// How long a result waits for company, at most.
-    const LINGER: Duration = Duration::from_millis(15);
+    const LINGER: Duration = Duration::from_millis(30);
     /// And for how much of it.
     const COMPANY: usize = 8;
     /// Attempts under way, at most, while which results wait for company.
