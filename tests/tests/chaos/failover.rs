@@ -71,7 +71,7 @@ async fn start(name: &'static str, url: String) -> (Stage, Sidecar) {
 /// The sums of the shard that the producers' tenant is in: what is killed shall be what they need.
 async fn a_key_in_use(cluster: &mut Cluster) -> String {
     for shard in 0..16 {
-        let key = format!("hg:{{{shard:02}}}:sums");
+        let key = format!("hg:{{{shard:02}}}:2:sums");
         if cluster.primary_of(&key).await.command(&["EXISTS", &key]).await == "1" {
             return key;
         }
