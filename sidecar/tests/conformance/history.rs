@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use crate::fixture::*;
+use crate::steps::{NextStep, Step, Wish, any_step};
 use crate::subject::Subject;
 
 /// How many histories, each over a place of its own.
@@ -26,64 +27,6 @@ const WINDOW_MS: u64 = 20_000;
 /// How long payloads and attempts are remembered, also short enough.
 const PAYLOADS_MS: u64 = 6_000;
 const ATTEMPTS_MS: u64 = 3_000;
-
-#[derive(Debug, Clone)]
-enum Step {
-    Accept(Wish),
-    Take { room: u16 },
-    Settle { which: usize, next: NextStep },
-    Maintain,
-    Retry { which: usize },
-    Pass { ms: u64 },
-    Reopen,
-}
-
-/// What an event asks for.
-#[derive(Debug, Clone)]
-struct Wish {
-    keys: Vec<u8>,
-    ahead_ms: u64,
-    ttl_ms: Option<u64>,
-    line: Option<u8>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum NextStep {
-    Delivered,
-    RetryIn(u64),
-    Dead,
-    GivenUp,
-    Returned,
-}
-
-fn any_step(reopen: u32) -> impl Strategy<Value = Step> {
-    let next = prop_oneof![
-        3 => Just(NextStep::Delivered),
-        3 => (0..9_000_u64).prop_map(NextStep::RetryIn),
-        1 => Just(NextStep::Dead),
-        1 => Just(NextStep::GivenUp),
-        1 => Just(NextStep::Returned),
-    ];
-    let keys = proptest::collection::vec(0..6_u8, 0..4);
-    let ahead_ms = prop_oneof![3 => Just(0), 1 => 0..9_000_u64];
-    let ttl_ms = prop_oneof![3 => Just(None), 1 => (1..9_000_u64).prop_map(Some)];
-    let line = proptest::option::of(0..2_u8);
-    let wish = (keys, ahead_ms, ttl_ms, line).prop_map(|(keys, ahead_ms, ttl_ms, line)| Wish {
-        keys,
-        ahead_ms,
-        ttl_ms,
-        line,
-    });
-    prop_oneof![
-        4 => wish.prop_map(Step::Accept),
-        5 => (1..6_u16).prop_map(|room| Step::Take { room }),
-        5 => (any::<usize>(), next).prop_map(|(which, next)| Step::Settle { which, next }),
-        1 => Just(Step::Maintain),
-        1 => any::<usize>().prop_map(|which| Step::Retry { which }),
-        3 => (0..5_000_u64).prop_map(|ms| Step::Pass { ms }),
-        reopen => Just(Step::Reopen),
-    ]
-}
 
 /// A delivery as it must be.
 #[derive(Debug, Clone)]

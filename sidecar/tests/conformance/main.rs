@@ -25,6 +25,7 @@ mod replaying;
 mod retaining;
 mod sealing;
 mod settling;
+mod steps;
 mod subject;
 mod taking;
 mod vitals;
