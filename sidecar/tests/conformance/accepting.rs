@@ -252,7 +252,7 @@ pub async fn an_accept_wakes_who_waits(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     put(&*store, &endpoint("a")).await;
     assert_eq!(take(&*store, at(0), 1).await.next, None, "nothing will be due by itself");
-    hush(&*store);
+    hush(&*store, at(0)).await;
     accept(&*store, 1, at(1)).await;
     woken(&*store, "an accept").await;
     assert_eq!(leases(&*store, at(1), 1).await.len(), 1);
@@ -314,7 +314,7 @@ pub async fn a_scheduled_event_wakes_who_would_sleep_through_it(subject: &impl S
     put(&*store, &endpoint("a")).await;
     for (what, ms) in [("would sleep for ever", 9_000), ("would sleep too long", 4_000)] {
         take(&*store, at(0), 1).await;
-        hush(&*store);
+        hush(&*store, at(0)).await;
         store.accept(&[offer(scheduled(at(0), ms), &[])], at(0)).await.unwrap();
         woken(&*store, what).await;
         let told = take(&*store, at(0), 1).await;

@@ -12,8 +12,8 @@ use crate::subject::Subject;
 pub async fn what_comes_while_a_worker_waits_is_leased_once(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     put(&*store, &endpoint("a")).await;
+    hush(&*store, at(0)).await;
     assert!(take_and_wait(&*store, at(0), 10).await.is_empty());
-    hush(&*store);
     let accepted = accept(&*store, 3, at(1)).await;
     woken(&*store, "what was accepted").await;
     let taken = take_and_wait(&*store, at(2), 10).await;

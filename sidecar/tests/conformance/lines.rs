@@ -18,7 +18,7 @@ pub async fn what_expires_in_a_line_leaves_it(subject: &impl Subject) {
     let last = bring_many(&*store, 1, 0).await[0];
     let lease = take_only(&*store, head, 0, "the head").await;
     settle(&*store, failed(&lease, at(1), Next::RetryAt(at(10_000))), at(1)).await;
-    hush(&*store);
+    hush(&*store, at(1)).await;
     store.maintain(at(100)).await.unwrap();
     woken(&*store, "the end of a head").await;
     assert_eq!(delivery(&*store, head).await.status, Status::Dead(DeadReason::Expired));

@@ -79,7 +79,7 @@ pub async fn an_ordered_endpoint_is_served_strictly_in_order(subject: &impl Subj
     assert_eq!(again.attempt, 2);
     settle(&*store, returned(&again), at(501)).await;
     let again = take_only(&*store, ids[0], 501, "and again after a lease that came back").await;
-    hush(&*store);
+    hush(&*store, at(501)).await;
     end(&*store, &again, 502).await;
     woken(&*store, "the end of a head").await;
     deliver_in_order(&*store, &ids[1..], 502, "in order of acceptance").await;

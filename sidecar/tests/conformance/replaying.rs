@@ -47,7 +47,7 @@ pub async fn a_step_is_done_by_who_knew_the_one_before_it(subject: &impl Subject
     assert_eq!(step(&*store, &new, &[], 2).await, None, "it is there");
     let next =
         Replay { cursor: Some("somewhere".to_owned()), runner: Some("me".to_owned()), ..first.clone() };
-    hush(&*store);
+    hush(&*store, at(2)).await;
     let second = step(&*store, &next, &[Again::Retry(id)], 3).await.unwrap();
     woken(&*store, "a replay").await;
     assert_eq!((second.version, second.replayed, second.failed), (2, 1, 0));

@@ -72,7 +72,7 @@ pub async fn a_returned_lease_is_due_at_once_and_counts_nothing(subject: &impl S
     put(&*store, &endpoint("a")).await;
     let id = accept_one(&*store, at(0)).await;
     let first = lease(&*store, at(1)).await;
-    hush(&*store);
+    hush(&*store, at(1)).await;
     assert_eq!(settle(&*store, returned(&first), at(2)).await, Settled::Recorded);
     woken(&*store, "a returned lease").await;
     assert_eq!(delivery(&*store, id).await.attempts, 0);
@@ -252,7 +252,7 @@ pub async fn a_finished_attempt_frees_its_place_and_wakes(subject: &impl Subject
     accept(&*store, 2, at(0)).await;
     let lease = lease(&*store, at(0)).await;
     assert!(leases(&*store, at(1), 10).await.is_empty());
-    hush(&*store);
+    hush(&*store, at(1)).await;
     settle(&*store, succeeded(&lease, at(2)), at(2)).await;
     woken(&*store, "a place that became free").await;
     assert_eq!(leases(&*store, at(2), 10).await.len(), 1);
@@ -288,7 +288,7 @@ pub async fn a_retry_by_hand_starts_a_fresh_schedule(subject: &impl Subject) {
         settle(&*store, attempted(&first, at(1), outcome, next), at(1)).await;
         let before = take(&*store, at(2), 10).await;
         assert!(before.leases.is_empty(), "{promise}");
-        hush(&*store);
+        hush(&*store, at(2)).await;
         let shown = store.retry(&id, at(10)).await.unwrap().unwrap();
         assert_eq!(
             (shown.status, shown.attempts, shown.next_attempt_at),

@@ -103,7 +103,7 @@ pub async fn a_disabled_endpoint_waits_and_an_enabled_one_wakes(subject: &impl S
     let taken = take(&*store, at(1), 10).await;
     assert!(taken.leases.is_empty() && taken.next.is_none(), "{taken:?}");
     assert_pending(&*store, id, 0, at(0), "it waits").await;
-    hush(&*store);
+    hush(&*store, at(1)).await;
     put(&*store, &endpoint("a")).await;
     woken(&*store, "an enabled endpoint").await;
     assert_eq!(lease(&*store, at(2)).await.delivery, id);

@@ -138,7 +138,7 @@ async fn what_one_process_accepts_wakes_another_at_another_node() {
     // once `there` listens, an accept is heard before the next look at everything
     wait_until("news", async || {
         take(&there, at(0), 10).await;
-        hush(&there);
+        hush(&there, at(0)).await;
         accept(&here, 1, at(1)).await;
         let wake = there.wake();
         let heard = tokio::time::timeout(Duration::from_millis(300), wake.notified()).await;

@@ -61,7 +61,7 @@ async fn what_one_process_accepts_wakes_another() {
     // an event gets through once `there` listens; before that a look at everything would find it
     listening(&server, 2).await;
     take(&there, at(0), 10).await;
-    hush(&there);
+    hush(&there, at(0)).await;
     assert_eq!(take(&there, at(0), 10).await.next, None);
     // news begin once `here` has heard of `there`
     wait_until("wake by another's accept", async || {
@@ -74,7 +74,7 @@ async fn what_one_process_accepts_wakes_another() {
     let lease = lease(&there, at(1)).await;
     assert_eq!(settle(&there, succeeded(&lease, at(1)), at(1)).await, Settled::Recorded);
 
-    hush(&there);
+    hush(&there, at(1)).await;
     let scheduled = Event { deliver_at: Some(at(9_000)), ..event(at(1)) };
     here.accept(&[offer(scheduled, &[])], at(1)).await.unwrap();
     woken(&there, "another's scheduled event").await;
