@@ -293,3 +293,22 @@ async fn what_a_call_leased_that_was_cut_off_goes_back_long_before_its_end() {
     settle(&store, succeeded(&lease, at(3)), at(3)).await;
     assert_eq!(store.maintain(at(4)).await.unwrap().reclaimed, 0);
 }
+
+#[tokio::test]
+async fn what_a_take_had_in_hand_that_was_cut_off_goes_back_too() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 0, "so that Redis knows the scripts").await;
+    assert!(take_and_wait(&store, at(0), 1).await.is_empty());
+    accept(&store, 1, at(1)).await;
+    accept(&store, 1, at(1)).await;
+    let in_flight = async || store.census().await.map(|census| census.endpoints[0].in_flight);
+    assert_eq!(in_flight().await.unwrap(), 1, "one is leased for who waits, there was no room for two");
+    server.freeze(true);
+    assert!(timeout(Duration::from_millis(100), take(&store, at(2), 10)).await.is_err());
+    server.freeze(false);
+    wait_until("lease the other", async || in_flight().await.is_ok_and(|leases| leases == 2)).await;
+    assert_eq!(store.maintain(at(3)).await.unwrap().reclaimed, 2);
+    assert_eq!(leases(&store, at(3), 10).await.len(), 2);
+}

@@ -64,7 +64,7 @@ impl Claims {
 }
 
 impl Claim<'_> {
-    /// All that was leased under it is known.
+    /// All that was leased under it is known to somebody.
     pub(super) fn answered(mut self) {
         self.open = false;
     }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 
 use super::ahead::Collected;
+use super::claims::Claim;
 use super::fault::{broken, failed};
 use super::horizon::Look;
+use super::keys::Shard;
 use super::link::Again;
 use super::record::{Damaged, Head, Unreadable, read_horizon};
 use super::{Millis, Shared, StoreError, scripts};
@@ -53,6 +55,8 @@ impl Shared {
     pub(super) async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
         self.open(OPERATION).await?;
         let Collected { mut leases, excess, room: most } = self.ahead.collect(ask);
+        // open until all is handed over: of what a call had in hand that was cut off, nobody else knows
+        let mut claims = self.claim(&leases);
         self.give_back(&excess, ask.now).await;
         let (most, mut failure) = (most.saturating_add(leases.len()), None);
         for _ in 0..ROUNDS {
@@ -67,7 +71,10 @@ impl Shared {
                 join_all(looks.into_iter().zip(shares).map(|(look, room)| self.take_shard(look, room, ask)));
             for given in given.await {
                 match given {
-                    Ok(given) => leases.extend(given),
+                    Ok((claim, given)) => {
+                        claims.push(claim);
+                        leases.extend(given);
+                    }
                     Err(error) => failure = Some(error),
                 }
             }
@@ -75,6 +82,7 @@ impl Shared {
                 break;
             }
         }
+        claims.into_iter().for_each(Claim::answered);
         if ask.ahead && failure.is_none() {
             self.ahead.invite(most.saturating_sub(leases.len()), ask.grace);
         }
@@ -85,11 +93,13 @@ impl Shared {
         }
     }
 
-    /// Gives back what was leased and will not be attempted. What cannot be given back now is when its lease ends.
+    /// Gives back what was leased and will not be attempted. What cannot be given back now is when its lease ends: others
+    /// of the same token may be under way.
     pub(super) async fn give_back(&self, leases: &[Lease], now: Millis) {
         if leases.is_empty() {
             return;
         }
+        let claims = self.claim(leases);
         let returned = |lease: &Lease| Settlement {
             delivery: lease.delivery,
             token: lease.token,
@@ -99,6 +109,13 @@ impl Shared {
         if let Err(error) = self.settle(&returned, now).await {
             tracing::warn!(%error, leases = leases.len(), "leases not given back; they will end");
         }
+        claims.into_iter().for_each(Claim::answered);
+    }
+
+    /// What becomes of these leases is not yet certain.
+    fn claim(&self, leases: &[Lease]) -> Vec<Claim<'_>> {
+        let shard = |lease: &Lease| Shard::of_byte(lease.delivery.shard_byte());
+        leases.iter().map(|lease| self.claims.begin(shard(lease), lease.token)).collect()
     }
 
     /// A token as the scripts know it: with whose it is.
@@ -106,7 +123,12 @@ impl Shared {
         format!("{}.{token}", self.origin)
     }
 
-    async fn take_shard(&self, look: Look, room: usize, ask: Ask) -> Result<Vec<Lease>, StoreError> {
+    async fn take_shard(
+        &self,
+        look: Look,
+        room: usize,
+        ask: Ask,
+    ) -> Result<(Claim<'_>, Vec<Lease>), StoreError> {
         let claim = self.claims.begin(look.shard, self.random());
         let (token, grace) = (claim.token, u64::try_from(ask.grace.as_millis()).unwrap_or(u64::MAX));
         let mut call = scripts::TAKE.prepare_invoke();
@@ -114,7 +136,6 @@ impl Shared {
         call.arg(self.settings.retry_percent);
         let reply = self.link.run(look.shard, &call, Again::IfNotMade).await;
         let (horizon, pending, endpoints, events, rows): Reply = reply.map_err(failed(OPERATION))?;
-        claim.answered();
         self.horizons.end(look, read_horizon(&horizon).map_err(broken(OPERATION))?);
         self.pending.set(look.shard, pending);
 
@@ -125,7 +146,7 @@ impl Shared {
         let leases = rows.into_iter().filter_map(|row| {
             read(row).inspect_err(|error| tracing::error!(%error, "a leased delivery cannot be read")).ok()
         });
-        Ok(leases.collect())
+        Ok((claim, leases.collect()))
     }
 }
 
