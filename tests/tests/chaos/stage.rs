@@ -170,11 +170,14 @@ pub(crate) async fn drained(sidecar: &Sidecar) {
     }
 }
 
-/// One figure of the metrics.
+/// One figure of the metrics. One with labels is 0 until it has counted something; one without is always there.
 pub(crate) async fn metric(sidecar: &Sidecar, name: &str) -> u64 {
     let metrics = sidecar.metrics().await;
-    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{metrics}"))
+    match metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')) {
+        Some(value) => value.trim().parse().unwrap_or_else(|error| panic!("{name} {value}: {error}")),
+        None if name.ends_with('}') => 0,
+        None => panic!("no {name} in\n{metrics}"),
+    }
 }
 
 /// Whoever was answered 202 and sends again all the same is told the first answer.
