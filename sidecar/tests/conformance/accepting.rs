@@ -217,6 +217,46 @@ pub async fn one_key_offered_at_once_by_many_is_accepted_once(subject: &impl Sub
     assert_eq!(store.census().await.unwrap().pending, 1);
 }
 
+pub async fn accepts_at_once_are_each_answered_for_themselves(subject: &impl Subject) {
+    const ROOM: u64 = 30;
+    let store = subject.open(StoreSettings { max_pending: ROOM, ..StoreSettings::default() }).await;
+    put(&*store, &endpoint("a")).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..24 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            let offers: Vec<_> = (0..=number % 4).map(|_| offer(event(at(number)), &[])).collect();
+            let answers = store.accept(&offers, at(number)).await;
+            (offers, answers)
+        });
+    }
+    let (mut accepted, mut least_refused) = (0, u64::MAX);
+    for (offers, answers) in tasks.join_all().await {
+        let own: Vec<_> = offers.iter().map(|offer| offer.event.id).collect();
+        match answers {
+            Ok(answers) => {
+                accepted += own.len() as u64;
+                assert_eq!(answers.iter().map(|answer| answer.id).collect::<Vec<_>>(), own);
+                assert!(answers.iter().all(|answer| answer.deliveries == 1 && !answer.duplicate));
+            }
+            Err(error) => {
+                assert_eq!(error.fault, StoreFault::Full);
+                least_refused = least_refused.min(own.len() as u64);
+                assert_eq!(
+                    store.event(&own[0]).await.unwrap(),
+                    None,
+                    "nothing of a refused batch is written"
+                );
+            }
+        }
+    }
+    assert_eq!(store.census().await.unwrap().pending, accepted);
+    assert!(
+        (ROOM - accepted) < least_refused,
+        "{accepted} accepted, and {least_refused} refused for want of room"
+    );
+}
+
 pub async fn every_byte_and_field_of_an_event_is_kept(subject: &impl Subject) {
     let store = subject.open(StoreSettings::default()).await;
     put(&*store, &endpoint("a")).await;

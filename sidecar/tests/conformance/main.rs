@@ -46,6 +46,7 @@ macro_rules! conformance {
                 an_idempotency_window_ends
                 of_two_known_keys_the_first_named_answers
                 one_key_offered_at_once_by_many_is_accepted_once
+                accepts_at_once_are_each_answered_for_themselves
                 every_byte_and_field_of_an_event_is_kept
                 an_accept_wakes_who_waits
                 a_scheduled_event_waits_for_its_moment

@@ -295,6 +295,37 @@ async fn what_a_call_leased_that_was_cut_off_goes_back_long_before_its_end() {
 }
 
 #[tokio::test]
+async fn who_waits_to_be_accepted_is_not_cut_off_with_the_one_under_way() {
+    let (server, moment) = (RedisServer::start().await, Duration::from_millis(100));
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 0, "so that Redis knows the scripts").await;
+    server.freeze(true);
+    let mut first = Box::pin(try_accept(&store, 1));
+    assert!(timeout(moment, &mut first).await.is_err(), "it is under way");
+    let mut others = join_all((0..5).map(|_| try_accept(&store, 1)));
+    assert!(timeout(moment, &mut others).await.is_err(), "they wait for it");
+    drop(first);
+    server.freeze(false);
+    assert!(others.await.iter().all(Result::is_ok));
+    assert!((5..=6).contains(&store.census().await.unwrap().pending), "the first may have been done");
+}
+
+#[tokio::test]
+async fn nobody_waits_to_be_accepted_longer_than_it_may_take() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 0, "so that Redis knows the scripts").await;
+    server.freeze(true);
+    let all = join_all((0..300).map(|_| try_accept(&store, 1)));
+    let answers = timeout(Duration::from_millis(1_900), all).await.expect("in one patience, not in turn");
+    assert_eq!(answers, [Err(StoreFault::Unavailable); 300]);
+    server.freeze(false);
+    wait_until("answer again", async || try_accept(&store, 2).await.is_ok()).await;
+}
+
+#[tokio::test]
 async fn what_a_take_had_in_hand_that_was_cut_off_goes_back_too() {
     let server = RedisServer::start().await;
     let store = store(&server);

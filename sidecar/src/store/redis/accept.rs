@@ -39,7 +39,11 @@ enum Reply {
 }
 
 impl Shared {
-    pub(super) async fn accept(&self, offers: &[Offer], now: Millis) -> Result<Vec<Acceptance>, StoreError> {
+    pub(super) async fn accept(
+        self: &Arc<Self>,
+        offers: &[Offer],
+        now: Millis,
+    ) -> Result<Vec<Acceptance>, StoreError> {
         self.open(OPERATION).await?;
         let offers: Vec<Seen<'_>> = offers.iter().map(Seen::of).collect();
         let mut shards: BTreeMap<Shard, Vec<(usize, &Seen<'_>)>> = BTreeMap::new();
@@ -52,7 +56,7 @@ impl Shared {
         let mut answers = Vec::with_capacity(offers.len());
         for (shard, offers) in shards {
             let (places, offers): (Vec<usize>, Vec<&Seen<'_>>) = offers.into_iter().unzip();
-            answers.extend(places.into_iter().zip(self.accept_shard(shard, &offers, now).await?));
+            answers.extend(places.into_iter().zip(self.accept_together(shard, &offers, now).await?));
         }
         answers.sort_unstable_by_key(|(place, _)| *place);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
@@ -66,7 +70,7 @@ impl Shared {
         if pending > self.settings.max_pending { Err(full(OPERATION)) } else { Ok(()) }
     }
 
-    async fn accept_shard(
+    pub(super) async fn accept_shard(
         &self,
         shard: Shard,
         offers: &[&Seen<'_>],

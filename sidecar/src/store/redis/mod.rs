@@ -31,6 +31,7 @@ mod census;
 mod claims;
 mod draft;
 mod fault;
+mod group;
 mod horizon;
 mod keys;
 mod layout;
@@ -66,6 +67,7 @@ use self::ahead::Ahead;
 use self::census::Pending;
 use self::claims::Claims;
 use self::fault::broken;
+use self::group::Groups;
 use self::horizon::Horizons;
 use self::keys::Keys;
 pub use self::link::InvalidRedis;
@@ -136,6 +138,7 @@ struct Shared {
     losses: Losses,
     pending: Pending,
     endpoints: EndpointCache,
+    groups: Groups,
     ahead: Ahead,
     claims: Claims,
     entropy: Mutex<StdRng>,
@@ -161,6 +164,7 @@ impl Shared {
             losses: Losses::default(),
             pending: Pending::default(),
             endpoints: EndpointCache::default(),
+            groups: Groups::default(),
             ahead: Ahead::default(),
             claims: Claims::default(),
             entropy: Mutex::new(entropy),

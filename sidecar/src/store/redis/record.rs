@@ -120,13 +120,14 @@ pub(super) struct DeliveryRecord {
     pub(super) status: Status,
     attempts: u32,
     due: Millis,
-    updated_at: Millis,
+    /// Nothing for one that is as it was accepted.
+    updated_at: Option<Millis>,
 }
 
 impl DeliveryRecord {
     pub(super) fn read(id: DeliveryId, row: DeliveryRow) -> Result<Option<Self>, Damaged> {
         let damaged = Damaged { what: "a delivery" };
-        let (Some(event), Some(endpoint), Some(status), Some(attempts), due, updated_at) = row else {
+        let (Some(event), Some(endpoint), Some(status), attempts, due, updated_at) = row else {
             return Ok(None);
         };
         Ok(Some(Self {
@@ -134,9 +135,9 @@ impl DeliveryRecord {
             event: event.parse().ok().ok_or(damaged)?,
             endpoint: endpoint.parse().ok().ok_or(damaged)?,
             status: read_status(&status).ok_or(damaged)?,
-            attempts,
+            attempts: attempts.unwrap_or_default(),
             due: Millis(due.unwrap_or_default()),
-            updated_at: Millis(updated_at.unwrap_or_default()),
+            updated_at: updated_at.map(Millis),
         }))
     }
 
@@ -151,7 +152,7 @@ impl DeliveryRecord {
             attempts: self.attempts,
             next_attempt_at: (self.status == Status::Pending).then_some(self.due),
             created_at: head.accepted_at,
-            updated_at: self.updated_at,
+            updated_at: self.updated_at.unwrap_or(head.accepted_at),
         }
     }
 }

@@ -92,6 +92,11 @@ impl Registry {
 }
 
 impl Shared {
+    /// How many endpoints a tenant has, as far as it is known.
+    pub(super) fn endpoints_of(&self, tenant: &Tenant) -> usize {
+        self.registry.latest(tenant).map_or(0, |view| view.endpoints.len())
+    }
+
     /// Reads again what changed since it was read.
     pub(super) async fn catch_up(&self, operation: &'static str) -> Result<(), StoreError> {
         for tenant in self.registry.all_stale() {

@@ -186,7 +186,7 @@ fn hang_up(line: Weak<Line>, number: u64) -> impl Fn(PushInfo) -> Result<(), Red
 }
 
 /// No answer in time.
-pub(super) fn late() -> RedisError {
+pub(in super::super) fn late() -> RedisError {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time").into()
 }
 

@@ -31,6 +31,7 @@ use self::address::Address;
 pub use self::address::InvalidRedis;
 use self::cluster::Cluster;
 use self::line::Way;
+pub(super) use self::line::late;
 use self::next::next;
 use self::sentinel::Sentinels;
 use self::server::{Server, Undone, Work};
@@ -42,7 +43,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// Longest wait for an answer: longer than an fsync stalls.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Longest wait for an event to be accepted: a producer has less patience than we have.
-const ACCEPT: Duration = Duration::from_secs(1);
+pub(super) const ACCEPT: Duration = Duration::from_secs(1);
 /// Requests under way on a connection before the next connection is used. Few, well filled connections cost the
 /// least: requests that wait together are written, and synced to disk, together.
 const CROWDED: usize = 64;
@@ -233,7 +234,7 @@ async fn in_cluster(
     let first: Arc<Server> = tokio::select! {
         biased;
         server = cluster.server(place) => server?,
-        () = patience.as_mut() => return Err(line::late()),
+        () = patience.as_mut() => return Err(late()),
     };
     let undone = match attempt(&first, work, patience.as_mut()).await {
         Ok(answer) => return Ok(answer),

@@ -55,20 +55,26 @@ local function repeated(offer)
   return count and { offer.event, tonumber(count) }
 end
 
-local answers, fresh, added, number = {}, {}, 0, 0
+local answers, fresh, added = {}, {}, 0
 local function answer(event, deliveries, duplicate)
   answers[#answers + 1] = event
   answers[#answers + 1] = deliveries
   answers[#answers + 1] = duplicate
 end
 
-for _ = 1, tonumber(arg()) do
+local offers, events, number = {}, {}, 0
+for i = 1, tonumber(arg()) do
   local offer = { event = arg(), tenant = arg(), head = arg(), payload = arg(), due = arg(), ends = arg() }
   offer.keys, offer.deliveries = list(1), list(3)
   offer.number, offer.count = number, #offer.deliveries / 3
   number = number + offer.count
-  for i, key in ipairs(offer.keys) do offer.keys[i] = P .. 'key:' .. offer.tenant .. ':' .. key end
-  local first = repeated(offer) or known(offer.keys)
+  for k, key in ipairs(offer.keys) do offer.keys[k] = P .. 'key:' .. offer.tenant .. ':' .. key end
+  offers[i], events[i] = offer, P .. offer.event
+end
+
+local again = existing(events) > 0
+for _, offer in ipairs(offers) do
+  local first = again and repeated(offer) or known(offer.keys)
   if first then
     answer(first[1], first[2], 1)
   else
@@ -108,6 +114,14 @@ local function seat(endpoint, due)
   return host.ends
 end
 
+-- What comes into the queues, by endpoint.
+local queued = {}
+local function queue(endpoint, delivery, due)
+  local rows = queued[endpoint] or {}
+  rows[#rows + 1], rows[#rows + 2] = due, delivery
+  queued[endpoint] = rows
+end
+
 -- Gives an endpoint its turn, or a moment to wait for; once for each that is nearer than the last.
 local ahead, news = {}, false
 local function announce(endpoint, due)
@@ -121,6 +135,7 @@ local function announce(endpoint, due)
   end
 end
 
+local noted = {}
 for _, offer in ipairs(fresh) do
   local ids = {}
   for i = 1, #offer.deliveries, 3 do
@@ -128,20 +143,21 @@ for _, offer in ipairs(fresh) do
     ids[#ids + 1] = delivery
     local first = line == '' or stand(endpoint, line, delivery)
     local ends = first and seat(endpoint, tonumber(offer.due))
-    call('HSET', P .. delivery, 'e', offer.event, 'p', endpoint, 's', 'pending', 'a', '0', 'b', '0', 'due', offer.due,
-      'u', NOW, 't', ends and token or '')
-    if line ~= '' then call('HSET', P .. delivery, 'l', line) end
+    local row = { 'e', offer.event, 'p', endpoint, 's', 'pending', 'due', offer.due }
+    if ends then row[9], row[10] = 't', token end
+    if line ~= '' then row[#row + 1], row[#row + 2] = 'l', line end
+    call('HSET', P .. delivery, unpack(row))
     if ends then
       lease(delivery, offer.number + (i + 2) / 3, ends)
     elseif first then
-      call('ZADD', queue_of(endpoint), offer.due, delivery)
+      queue(endpoint, delivery, offer.due)
       tenants[endpoint] = offer.tenant
       announce(endpoint, tonumber(offer.due))
     end
   end
   call('HSET', P .. offer.event, 't', offer.tenant, 'm', offer.head, 'p', offer.payload, 'd', table.concat(ids, ' '),
     'n', whole(offer.count), 'k', whole(offer.count))
-  call('ZADD', EVENTS, '0', offer.event)
+  noted[#noted + 1], noted[#noted + 2] = '0', offer.event
   if offer.count == 0 then
     call('ZADD', FINISHED, NOW, offer.event)
   elseif offer.ends ~= '' then
@@ -155,6 +171,8 @@ if added > 0 then call('HINCRBY', SUMS, 'pending', added) end
 for endpoint, host in pairs(hosts) do
   if host then call('HSET', state_of(endpoint), 'flight', host.flight) end
 end
+for endpoint, rows in pairs(queued) do each('ZADD', queue_of(endpoint), rows) end
+each('ZADD', EVENTS, noted)
 each('ZADD', LEASES, leased)
 close()
 if news and channel ~= '' then tell(channel, origin, shard) end

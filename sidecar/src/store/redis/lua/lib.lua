@@ -23,6 +23,8 @@ end
 local function whole(number) return string.format('%.0f', number) end
 -- First attempts wait in the one, retries in the other.
 local function queue_of(endpoint, again) return P .. (again and 'again:' or 'queue:') .. endpoint end
+-- By the attempts made (`a`), and those before its present schedule began (`b`): neither is written while it is 0.
+local function is_retry(made, before) return (made or '0') ~= (before or '0') end
 local function state_of(endpoint) return S .. 'ep:' .. endpoint end
 -- First in, first out: the deliveries of one line (`=`, and the key if it is a key's) by their places. Only its head
 -- stands in a queue, or is in an attempt.
@@ -102,6 +104,13 @@ local function each(command, key, rest)
   for first = 1, #rest, 1000 do call(command, key, unpack(rest, first, math.min(first + 999, #rest))) end
 end
 
+-- How many of these keys exist.
+local function existing(keys)
+  local count = 0
+  for first = 1, #keys, 1000 do count = count + call('EXISTS', unpack(keys, first, math.min(first + 999, #keys))) end
+  return count
+end
+
 -- Ends of pending deliveries, noted one by one and written together: `d` has endpoint, event, and line if it stands in
 -- one; `status` is `delivered` or `dead:` and the reason.
 local over = { finished = {}, dead = {}, delivered = 0 }
@@ -148,8 +157,8 @@ local function give_back(delivery, now)
   if d[1] and call('EXISTS', state_of(d[1])) == 1 then
     call('HSET', P .. delivery, 't', '')
     land(d[1], 1)
-    enqueue(d[1], delivery, tonumber(d[2]), d[5] ~= d[6], now)
-    if string.sub(d[4], -1) == '?' then call('HSET', state_of(d[1]), 'breaker', 'open', 'until', now) end
+    enqueue(d[1], delivery, tonumber(d[2]), is_retry(d[5], d[6]), now)
+    if string.sub(d[4] or '', -1) == '?' then call('HSET', state_of(d[1]), 'breaker', 'open', 'until', now) end
   elseif d[1] then
     finish(delivery, { endpoint = d[1], event = d[3], line = d[7] }, 'dead:endpoint_deleted', now)
   end
@@ -183,7 +192,7 @@ end
 -- What is known of a delivery; nothing when there is none.
 local function standing(delivery)
   local d = call('HMGET', P .. delivery, 's', 't', 'p', 'a', 'e', 'l')
-  return d[1] and { status = d[1], token = d[2], endpoint = d[3], attempts = d[4], event = d[5], line = d[6] }
+  return d[1] and { status = d[1], token = d[2], endpoint = d[3], attempts = d[4] or '0', event = d[5], line = d[6] }
 end
 
 -- Whose a delivery is, if its endpoint is there, and not by now another tenant's of the same name.

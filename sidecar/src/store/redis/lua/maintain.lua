@@ -20,7 +20,7 @@ local function expire(event)
     if ends then
       again = math.max(again or now + 1, tonumber(ends))
     elseif d[1] == 'pending' then
-      call('ZREM', queue_of(d[2], d[3] ~= d[4]), delivery)
+      call('ZREM', queue_of(d[2], is_retry(d[3], d[4])), delivery)
       finish(delivery, { endpoint = d[2], event = event, line = d[5] }, 'dead:expired', now)
     end
   end

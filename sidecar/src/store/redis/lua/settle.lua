@@ -54,7 +54,7 @@ local function settle(i)
   local d = call('HMGET', P .. delivery, 't', 'p', 'due', 'a', 'e', 'b', 'l')
   local probe = d[1] == token .. '?'
   if not probe and d[1] ~= token then return 0 end
-  local endpoint, attempts = d[2], tonumber(d[4])
+  local endpoint, attempts = d[2], tonumber(d[4] or 0)
   local s = meet(endpoint)
   landed[#landed + 1] = delivery
   if s then s.landed = s.landed + 1 end
@@ -71,7 +71,7 @@ local function settle(i)
   if again and s then
     local due = verdict == 'retry' and tonumber(ARGV[i + 3]) or tonumber(d[3])
     call('HSET', P .. delivery, 't', '', 'a', attempts, 'due', due, 'u', now)
-    enqueue(endpoint, delivery, due, attempts > tonumber(d[6]), now)
+    enqueue(endpoint, delivery, due, attempts > tonumber(d[6] or 0), now)
   else
     local status = again and 'dead:endpoint_deleted' or verdict
     finish(delivery, { endpoint = endpoint, event = d[5], line = d[7] }, status, now, { 'a', attempts })

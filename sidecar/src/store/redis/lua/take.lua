@@ -25,7 +25,8 @@ local function lease(delivery, ends, probe)
   ended[#ended + 1] = ends
   ended[#ended + 1] = delivery
   call('HSET', P .. delivery, 't', probe and token .. '?' or token)
-  local parts = { delivery, #endpoints, event_number[d[1]], d[2] + 1, d[2] - d[3] + 1, ends }
+  local made, before = d[2] or 0, d[3] or 0
+  local parts = { delivery, #endpoints, event_number[d[1]], made + 1, made - before + 1, ends }
   for _, part in ipairs(parts) do leases[#leases + 1] = part end
   return true
 end
