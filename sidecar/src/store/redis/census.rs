@@ -32,7 +32,7 @@ impl Pending {
         self.0.iter().fold(0, |sum, place| sum.saturating_add(place.load(Ordering::Relaxed)))
     }
 
-    fn of(&self, shard: Shard) -> u64 {
+    pub(super) fn of(&self, shard: Shard) -> u64 {
         self.0.get(shard.index()).map_or(0, |place| place.load(Ordering::Relaxed))
     }
 }

@@ -85,16 +85,29 @@ impl Horizons {
         self.notify();
     }
 
-    /// Begins a take of shards that may have work at `now`: at most `room` of those that are known to, for there is no
-    /// lease for more, then all of which nothing is known; each counted from shard `first` on.
-    pub(super) fn begin(&self, now: Millis, first: usize, room: usize) -> Vec<Look> {
+    /// Begins a take of shards that may have work at `now`: of those that are known to only so many as may fill `room`,
+    /// where each can be expected to give as much as `yields` says, then all of which nothing is known; each counted from
+    /// shard `first` on.
+    pub(super) fn begin(
+        &self,
+        now: Millis,
+        first: usize,
+        room: usize,
+        yields: impl Fn(Shard) -> usize,
+    ) -> Vec<Look> {
         let mut hints = self.lock();
         let (before, after) = hints.split_at_mut(first % usize::from(SHARDS));
         let (shards_before, shards_after) = (Shard::all(), Shard::all().skip(before.len()));
         let in_turn = shards_after.zip(after).chain(shards_before.zip(before));
         let (known, rest): (Vec<_>, Vec<_>) = in_turn.partition(|(_, hint)| hint.due(now));
         let unknown = rest.into_iter().filter(|(_, hint)| hint.unknown);
-        let asked = known.into_iter().take(room).chain(unknown);
+        let mut expected = 0_usize;
+        let enough = |(shard, _): &(Shard, _)| {
+            let before = expected;
+            expected = expected.saturating_add(yields(*shard).max(1));
+            before < room
+        };
+        let asked = known.into_iter().take_while(enough).chain(unknown);
         asked
             .map(|(shard, hint)| {
                 hint.looks = hint.looks.wrapping_add(1);
@@ -145,9 +158,13 @@ mod tests {
 
     const ALL: usize = SHARDS as usize;
 
+    fn one(_: Shard) -> usize {
+        1
+    }
+
     fn quiet() -> (Horizons, Shard) {
         let horizons = Horizons::new();
-        for look in horizons.begin(Millis(0), 0, ALL) {
+        for look in horizons.begin(Millis(0), 0, ALL, one) {
             horizons.end(look, None);
         }
         (horizons, Shard::of_byte(5))
@@ -156,18 +173,22 @@ mod tests {
     #[test]
     fn at_first_every_shard_may_have_work() {
         let horizons = Horizons::new();
-        assert_eq!(horizons.begin(Millis(0), 7, ALL).len(), usize::from(SHARDS));
+        assert_eq!(horizons.begin(Millis(0), 7, ALL, one).len(), usize::from(SHARDS));
         let (quiet, _) = quiet();
-        assert!(quiet.begin(Millis(u64::MAX), 7, ALL).is_empty());
+        assert!(quiet.begin(Millis(u64::MAX), 7, ALL, one).is_empty());
         assert_eq!(quiet.next(), None);
         quiet.forget();
-        assert_eq!(quiet.begin(Millis(0), 7, ALL).len(), usize::from(SHARDS), "nothing is known any more");
+        assert_eq!(
+            quiet.begin(Millis(0), 7, ALL, one).len(),
+            usize::from(SHARDS),
+            "nothing is known any more"
+        );
     }
 
     #[test]
     fn any_shard_can_be_the_first() {
         let shards: Vec<usize> =
-            Horizons::new().begin(Millis(0), 15, ALL).iter().map(|look| look.shard.index()).collect();
+            Horizons::new().begin(Millis(0), 15, ALL, one).iter().map(|look| look.shard.index()).collect();
         assert_eq!((shards.first(), shards.get(1), shards.last()), (Some(&15), Some(&0), Some(&14)));
     }
 
@@ -175,17 +196,17 @@ mod tests {
     fn shards_that_have_work_come_before_those_that_may() {
         let horizons = Horizons::new();
         horizons.lower(Shard::of_byte(5), NOW);
-        assert_eq!(horizons.begin(Millis(0), 9, ALL)[0].shard, Shard::of_byte(5));
+        assert_eq!(horizons.begin(Millis(0), 9, ALL, one)[0].shard, Shard::of_byte(5));
     }
 
     #[test]
     fn many_takes_at_once_learn_of_a_shard_all_the_same() {
         let horizons = Horizons::new();
-        let early = horizons.begin(Millis(0), 0, ALL);
-        let late = horizons.begin(Millis(0), 0, ALL);
+        let early = horizons.begin(Millis(0), 0, ALL, one);
+        let late = horizons.begin(Millis(0), 0, ALL, one);
         early.into_iter().for_each(|look| horizons.end(look, None));
         assert!(
-            horizons.begin(Millis(0), 0, ALL).is_empty(),
+            horizons.begin(Millis(0), 0, ALL, one).is_empty(),
             "each is known, though another take is under way"
         );
         late.into_iter().for_each(|look| horizons.end(look, None));
@@ -193,7 +214,7 @@ mod tests {
     }
 
     fn look(horizons: &Horizons) -> Look {
-        horizons.begin(Millis(u64::MAX), 0, ALL)[0]
+        horizons.begin(Millis(u64::MAX), 0, ALL, one)[0]
     }
 
     #[test]
@@ -201,15 +222,27 @@ mod tests {
         let horizons = Horizons::new();
         [3, 5, 8].into_iter().for_each(|shard| horizons.lower(Shard::of_byte(shard), NOW));
         for (room, expected) in [(0, vec![]), (1, vec![5]), (2, vec![5, 8]), (9, vec![5, 8, 3])] {
-            let looks = horizons.begin(Millis(0), 4, room);
+            let looks = horizons.begin(Millis(0), 4, room, one);
             let asked: Vec<usize> = looks.iter().map(|look| look.shard.index()).collect();
             assert_eq!(asked[..expected.len()], expected, "room for {room}");
             assert_eq!(asked.len(), expected.len() + ALL - 3, "and all of which nothing is known");
         }
         let (horizons, shard) = quiet();
         horizons.lower(shard, NOW);
-        assert!(horizons.begin(Millis(0), 0, 0).is_empty());
+        assert!(horizons.begin(Millis(0), 0, 0, one).is_empty());
         assert_eq!(horizons.next(), NOW, "it is asked when there is room");
+    }
+
+    #[test]
+    fn a_shard_that_can_fill_the_room_is_asked_alone() {
+        let horizons = quiet().0;
+        [3, 5, 8].into_iter().for_each(|shard| horizons.lower(Shard::of_byte(shard), NOW));
+        let yields = |shard: Shard| if shard.index() == 5 { 6 } else { 2 };
+        for (room, expected) in [(1, vec![5]), (6, vec![5]), (7, vec![5, 8]), (9, vec![5, 8, 3])] {
+            let looks = horizons.begin(Millis(0), 4, room, yields);
+            let asked: Vec<usize> = looks.iter().map(|look| look.shard.index()).collect();
+            assert_eq!(asked, expected, "room for {room}");
+        }
     }
 
     #[test]

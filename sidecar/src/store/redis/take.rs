@@ -20,6 +20,8 @@ use crate::store::{Ask, Lease, Report, Settlement, Taken};
 const OPERATION: &str = "take";
 /// How often what is left of the room is offered again.
 const ROUNDS: usize = 4;
+/// Leases that are asked of one shard before another is asked as well: what a call costs is shared by all it brings.
+const TOGETHER: usize = 8;
 /// Endpoints remembered as they were last read; beyond it all are forgotten.
 const REMEMBERED: usize = 10_000;
 
@@ -50,19 +52,21 @@ type LeaseRow = (String, usize, usize, u32, u32, u64);
 
 impl Shared {
     /// Shards that may have work are asked at once and share the room evenly; what that leaves over goes to those
-    /// that have more. Of those that are known to have some, as many as there is room for: which, is left to chance. One
-    /// of which nothing is known is asked all the same, for when it has work. What was leased ahead comes first.
+    /// that have more. Of those that are known to have some, as many as can be expected to fill it: which, is left to
+    /// chance. One of which nothing is known is asked all the same, for when it has work. What was leased ahead comes
+    /// first.
     pub(super) async fn take(&self, ask: Ask) -> Result<Taken, StoreError> {
         self.open(OPERATION).await?;
-        let Collected { mut leases, excess, room: most } = self.ahead.collect(ask);
+        let Collected { mut leases, excess, room, mut reserve } = self.ahead.collect(ask);
         // open until all is handed over: of what a call had in hand that was cut off, nobody else knows
         let mut claims = self.claim(&leases);
         self.give_back(&excess, ask.now).await;
-        let (most, mut failure) = (most.saturating_add(leases.len()), None);
+        let (mut most, mut failure) = (room.saturating_add(leases.len()), None);
         for _ in 0..ROUNDS {
             let room = most.saturating_sub(leases.len());
             // beginning anywhere, so that no shard is always the last
-            let looks = self.horizons.begin(ask.now, self.random::<u8>().into(), room);
+            let looks =
+                self.horizons.begin(ask.now, self.random::<u8>().into(), room, |shard| self.yields(shard));
             if room == 0 || looks.is_empty() {
                 break;
             }
@@ -81,16 +85,24 @@ impl Shared {
             if failure.is_some() {
                 break;
             }
+            if leases.len() >= most {
+                most = most.saturating_add(reserve.take_back());
+            }
         }
         claims.into_iter().for_each(Claim::answered);
         if ask.ahead && failure.is_none() {
-            self.ahead.invite(most.saturating_sub(leases.len()), ask.grace);
+            reserve.open(most.saturating_sub(leases.len()));
         }
         match failure {
             Some(error) if leases.is_empty() => Err(error),
             // what was leased must be delivered; the shard that failed is asked again by the next take
             Some(_) | None => Ok(Taken { leases, next: self.horizons.next() }),
         }
+    }
+
+    /// How much a shard can be expected to give, as far as it is known.
+    fn yields(&self, shard: Shard) -> usize {
+        usize::try_from(self.pending.of(shard)).unwrap_or(usize::MAX).min(TOGETHER)
     }
 
     /// Gives back what was leased and will not be attempted. What cannot be given back now is when its lease ends: others
