@@ -254,6 +254,7 @@ impl Base {
         let transport = Arc::new(HttpTransport::new(egress, Arc::clone(&self.clock))?);
         let settings = PoolSettings {
             workers: config.workers(),
+            worker_attempts: config.worker_attempts,
             slow_attempts: config.slow_attempts(),
             drain: pool_drain(config),
             longest_hold: Duration::from_secs(config.longest_hold_s.get().into()),

@@ -15,9 +15,7 @@ use serde_json::json;
 /// Healthy endpoints beside the one that hangs.
 const HEALTHY: usize = 99;
 /// Attempts at once at the one that hangs: the default.
-const CAP: usize = 16;
-/// More places in the pool than that: the attempts that hang take places, and somebody must have others.
-const WORKERS: &str = "32";
+const CAP: usize = 64;
 /// Far longer than a delivery takes, far shorter than an attempt at the endpoint that hangs.
 const BOUND: Duration = Duration::from_secs(10);
 /// No attempt here ends by it.
@@ -49,7 +47,7 @@ async fn a_hanging_endpoint_costs_other_tenants_nothing_on_redis() {
 async fn hangs_alone(store: Store, tenant: impl Fn(usize) -> String) {
     let receiver = Receiver::start().await;
     receiver.answer_by(|_, request| if request.target == "/0" { Answer::Hang } else { Answer::status(200) });
-    let sidecar = Setup::on(store).env("HOOKGATE_WORKERS", WORKERS).start().await;
+    let sidecar = Setup::on(store).start().await;
     for endpoint in 0..=HEALTHY {
         let url = receiver.url(&format!("/{endpoint}"));
         let types = [format!("to.{endpoint}")];

@@ -77,6 +77,7 @@ pub(super) fn apply(config: &mut Config, around: &Surroundings<'_>) -> Result<()
     around.set(&key::STORE, &mut config.store)?;
     apply_redis(config, around)?;
     around.set_some(&key::WORKERS, &mut config.workers)?;
+    around.set(&key::WORKER_ATTEMPTS, &mut config.worker_attempts)?;
     around.set_some(&key::SLOW_ATTEMPTS, &mut config.slow_attempts)?;
     around.set_some(&key::POOL, &mut config.pool)?;
     around.set(&key::EGRESS_ALLOW, &mut config.egress_allow)?;

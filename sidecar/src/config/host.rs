@@ -17,7 +17,7 @@ pub enum Host {
 /// How large the pools are unless somebody says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Attempts at once.
+    /// Workers that deliver.
     pub workers: u16,
     /// Attempts that take long, at once, beside those.
     pub slow_attempts: u16,
@@ -42,7 +42,7 @@ impl Host {
     #[must_use]
     pub const fn sizes(self) -> Sizes {
         match self {
-            Self::Server => Sizes { workers: 10, slow_attempts: 1_000, pool: 100 },
+            Self::Server => Sizes { workers: 10, slow_attempts: 2_000, pool: 100 },
             Self::Lambda | Self::AzureFunctions | Self::GoogleCloud => {
                 Sizes { workers: 2, slow_attempts: 50, pool: 5 }
             }

@@ -50,9 +50,11 @@ keys! {
         "How long they may take, milliseconds; then 503 [500]";
     STORE = "store", "HOOKGATE_STORE", "`memory` or `sqlite:PATH`",
         "Without REDIS_URL: memory, or sqlite:PATH [memory]";
-    WORKERS = "workers", "HOOKGATE_WORKERS", "a whole number, 1–65535", "Attempts at once [10, serverless 2]";
+    WORKERS = "workers", "HOOKGATE_WORKERS", "a whole number, 1–65535", "Workers that deliver [10, serverless 2]";
+    WORKER_ATTEMPTS = "worker_attempts", "HOOKGATE_WORKER_ATTEMPTS", "a whole number, 1–65535",
+        "Attempts at once of each worker [8]";
     SLOW_ATTEMPTS = "slow_attempts", "HOOKGATE_SLOW_ATTEMPTS", "a whole number, 0–65535",
-        "Attempts at once, beside those, that take longer than 50 ms [1000, serverless 50]";
+        "Attempts at once, beside those, that take longer than 50 ms [2000, serverless 50]";
     POOL = "pool", "HOOKGATE_POOL", "a whole number, 1–65535", "Connections kept [100, serverless 5]";
     EGRESS_ALLOW = "egress_allow", "HOOKGATE_EGRESS_ALLOW", "CIDRs with commas between, 10.0.0.0/8,::1/128",
         "Private networks that deliveries may reach [none]";

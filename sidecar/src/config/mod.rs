@@ -62,10 +62,13 @@ pub struct Config {
     pub redis_wait_replicas: u16,
     /// How long they may take, milliseconds, 1–900. `REDIS_WAIT_TIMEOUT_MS`, default 500.
     pub redis_wait_timeout_ms: NonZeroU16,
-    /// Attempts at once at endpoints that answer promptly, 1–65535. `HOOKGATE_WORKERS`, default 10, serverless 2.
+    /// Workers that deliver, 1–65535. `HOOKGATE_WORKERS`, default 10, serverless 2.
     pub workers: Option<NonZeroU16>,
+    /// Attempts that each worker has under way at once, at endpoints that answer promptly, 1–65535.
+    /// `HOOKGATE_WORKER_ATTEMPTS`, default 8.
+    pub worker_attempts: NonZeroU16,
     /// Attempts at once, beside those, that have taken longer than 50 ms, 0–65535. `HOOKGATE_SLOW_ATTEMPTS`, default
-    /// 1000, serverless 50.
+    /// 2000, serverless 50.
     pub slow_attempts: Option<u16>,
     /// Connections kept to the store's server and to endpoints, 1–65535. `HOOKGATE_POOL`, default 100, serverless 5.
     pub pool: Option<NonZeroU16>,
@@ -187,6 +190,7 @@ impl Default for Config {
             redis_wait_replicas: 0,
             redis_wait_timeout_ms: at_least_one_16(500),
             workers: None,
+            worker_attempts: at_least_one_16(8),
             slow_attempts: None,
             pool: None,
             egress_allow: AllowList::default(),
@@ -268,7 +272,7 @@ pub fn load(path: Option<&Path>, around: &Surroundings<'_>) -> Result<Loaded, Co
 }
 
 impl Config {
-    /// Attempts at once.
+    /// Workers that deliver.
     #[must_use]
     pub fn workers(&self) -> NonZeroU16 {
         self.workers.unwrap_or_else(|| at_least_one_16(self.host.sizes().workers))

@@ -36,10 +36,10 @@ impl Invalid {
     }
 }
 
-/// Attempts at once, unless the endpoint says otherwise: 16.
+/// Attempts at once, unless the endpoint says otherwise: 64.
 #[must_use]
 pub fn default_in_flight() -> NonZeroU16 {
-    NonZeroU16::new(16).unwrap_or(NonZeroU16::MIN)
+    NonZeroU16::new(64).unwrap_or(NonZeroU16::MIN)
 }
 
 /// The deadline of an attempt, unless the endpoint says otherwise: 15 s.

@@ -56,7 +56,9 @@ impl Stage {
     /// The same, about to be started. An attempt holds its worker however long it takes, so that no more are under way than
     /// there are workers; its breaker does not open for what chance does to attempts, however many fail.
     pub(crate) fn setup(&self, store: &Store) -> Setup {
-        let setup = Setup::on(store.clone()).env("HOOKGATE_WORKERS", &WORKERS.to_string());
+        let setup = Setup::on(store.clone())
+            .env("HOOKGATE_WORKERS", &WORKERS.to_string())
+            .env("HOOKGATE_WORKER_ATTEMPTS", "1");
         setup
             .env("HOOKGATE_SLOW_ATTEMPTS", "0")
             .env("HOOKGATE_BREAKER_FAILURES", "1000")

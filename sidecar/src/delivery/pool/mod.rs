@@ -32,10 +32,13 @@ use crate::telemetry::metrics::Metrics;
 /// How much a pool does at once, and how long it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Attempts at once at endpoints that answer promptly. Default 10.
+    /// Workers. Default 10.
     pub workers: NonZeroU16,
+    /// Attempts that each of them has under way at once, at endpoints that answer promptly: most of an attempt is
+    /// waiting. Default 8.
+    pub worker_attempts: NonZeroU16,
     /// Attempts at once, beside those, that have taken longer than 50 ms. When there are more they hold workers. Default
-    /// 1000.
+    /// 2000.
     pub slow_attempts: u16,
     /// What the span of this pool calls it.
     pub worker_id: String,
@@ -54,13 +57,21 @@ impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             workers: NonZeroU16::MIN.saturating_add(9),
-            slow_attempts: 1_000,
+            worker_attempts: NonZeroU16::MIN.saturating_add(7),
+            slow_attempts: 2_000,
             worker_id: format!("pid-{}", std::process::id()),
             drain: Duration::from_secs(20),
             lease_grace: Duration::from_secs(15),
             longest_hold: Duration::from_secs(3600),
             maintain_every: Duration::from_secs(1),
         }
+    }
+}
+
+impl PoolSettings {
+    /// Attempts at once at endpoints that answer promptly.
+    fn places(&self) -> usize {
+        usize::from(self.workers.get()).saturating_mul(self.worker_attempts.get().into())
     }
 }
 
@@ -142,8 +153,8 @@ struct Crew {
 
 impl Crew {
     async fn work(mut self, stop: CancellationToken) -> Drained {
-        let workers = usize::from(self.shared.settings.workers.get());
-        let (results, queue) = mpsc::channel(workers);
+        let places = self.shared.settings.places();
+        let (results, queue) = mpsc::channel(places);
         let (attempts, background) = (TaskTracker::new(), TaskTracker::new());
         let (cut, hurry) = (CancellationToken::new(), CancellationToken::new());
 
@@ -157,7 +168,7 @@ impl Crew {
         let slow = Arc::new(Semaphore::new(self.shared.settings.slow_attempts.into()));
         let (shared, tasks) = (Arc::clone(&self.shared), attempts.clone());
         let started = Attempts { shared, tasks, results, cut: cut.clone(), slow };
-        Taker::new(started, workers, self.patience("take"), self.fork()).run(&stop).await;
+        Taker::new(started, places, self.patience("take"), self.fork()).run(&stop).await;
 
         attempts.close();
         let in_time = tokio::time::timeout(self.shared.settings.drain, attempts.wait()).await.is_ok();

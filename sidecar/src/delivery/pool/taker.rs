@@ -34,8 +34,8 @@ impl Taker {
     /// How long a take under way may go on after a stop, so that what it leased can be given back.
     const LAST_TAKE: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(attempts: Attempts, workers: usize, patience: Patience, rng: StdRng) -> Self {
-        Self { attempts, room: Arc::new(Semaphore::new(workers)), patience, rng }
+    pub(super) fn new(attempts: Attempts, places: usize, patience: Patience, rng: StdRng) -> Self {
+        Self { attempts, room: Arc::new(Semaphore::new(places)), patience, rng }
     }
 
     /// Takes until `stop`.

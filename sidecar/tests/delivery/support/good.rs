@@ -32,9 +32,11 @@ impl Clock for TokioClock {
     }
 }
 
+/// Each worker makes one attempt at a time.
 pub(crate) fn settings(workers: u16) -> PoolSettings {
     PoolSettings {
         workers: NonZeroU16::new(workers).unwrap(),
+        worker_attempts: NonZeroU16::MIN,
         slow_attempts: 0,
         drain: Duration::from_secs(20),
         ..PoolSettings::default()
