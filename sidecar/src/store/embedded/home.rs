@@ -39,8 +39,11 @@ impl Here {
     const ROUNDS: usize = 4;
 
     /// `false`: the owner is gone.
-    fn ask(self: &Arc<Self>, command: Command) -> bool {
+    async fn ask(self: &Arc<Self>, command: Command) -> bool {
         self.inbox().push(command);
+        // Whoever else is ready to bring something does so first. One that goes away meanwhile leaves what it brought to
+        // the next.
+        tokio::task::yield_now().await;
         self.attend()
     }
 
@@ -93,7 +96,7 @@ impl Home {
         match self {
             Self::Thread { inbox: Some(inbox), .. } => inbox.send(command).await.is_ok(),
             Self::Thread { inbox: None, .. } => false,
-            Self::Here(here) => here.ask(command),
+            Self::Here(here) => here.ask(command).await,
         }
     }
 }
