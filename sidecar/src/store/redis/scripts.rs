@@ -32,16 +32,16 @@ macro_rules! scripts {
 scripts! {
     ACCEPT: NEEDS_ROOM, "lua/accept.lua";
     PUT: NEEDS_ROOM, "lua/vitals.lua", "lua/put.lua";
-    REPLAY: NEEDS_ROOM, "lua/replay.lua";
+    REPLAY: NEEDS_ROOM, "lua/ends.lua", "lua/rows.lua", "lua/replay.lua";
     ROOM: NEEDS_ROOM, "lua/room.lua";
     RESEAL: NEEDS_ROOM, "lua/reseal.lua";
     LAYOUT: MAKES_ROOM, "lua/layout.lua";
     BEAT: MAKES_ROOM, "lua/beat.lua";
-    EVICT: MAKES_ROOM, "lua/evict.lua";
-    TAKE: MAKES_ROOM, "lua/take.lua";
-    SETTLE: MAKES_ROOM, "lua/vitals.lua", "lua/settle.lua";
-    MAINTAIN: MAKES_ROOM, "lua/retention.lua", "lua/maintain.lua";
-    DELETE: MAKES_ROOM, "lua/delete.lua";
-    RETRY: MAKES_ROOM, "lua/retry.lua";
-    PURGE: MAKES_ROOM, "lua/purge.lua";
+    EVICT: MAKES_ROOM, "lua/ends.lua", "lua/leases.lua", "lua/evict.lua";
+    TAKE: MAKES_ROOM, "lua/ends.lua", "lua/leases.lua", "lua/take.lua";
+    SETTLE: MAKES_ROOM, "lua/ends.lua", "lua/vitals.lua", "lua/settle.lua";
+    MAINTAIN: MAKES_ROOM, "lua/ends.lua", "lua/leases.lua", "lua/rows.lua", "lua/retention.lua", "lua/maintain.lua";
+    DELETE: MAKES_ROOM, "lua/ends.lua", "lua/rows.lua", "lua/delete.lua";
+    RETRY: MAKES_ROOM, "lua/ends.lua", "lua/rows.lua", "lua/retry.lua";
+    PURGE: MAKES_ROOM, "lua/ends.lua", "lua/rows.lua", "lua/purge.lua";
 }

@@ -72,6 +72,13 @@ for i = 1, tonumber(arg()) do
   offers[i], events[i] = offer, P .. offer.event
 end
 
+-- How many of these keys exist.
+local function existing(keys)
+  local count = 0
+  for first = 1, #keys, 1000 do count = count + call('EXISTS', unpack(keys, first, math.min(first + 999, #keys))) end
+  return count
+end
+
 local again = existing(events) > 0
 for _, offer in ipairs(offers) do
   local first = again and repeated(offer) or known(offer.keys)

@@ -31,6 +31,13 @@ local function lease(delivery, ends, probe)
   return true
 end
 
+-- The next one whose turn it is.
+local function pop_turn()
+  local first = call('ZPOPMIN', TURN)
+  if first[2] then served = math.max(serial(), tonumber(first[2])) end
+  return first[1]
+end
+
 -- How many attempts the limiter lets pass at once (GCRA with a second's worth of burst).
 local function allowance(gap, tat)
   if gap == 0 then return math.huge end
