@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -58,6 +59,8 @@ enum Entrance {
 struct Turn {
     shared: Arc<Shared>,
     shard: Shard,
+    /// Where they go.
+    runtime: Handle,
 }
 
 impl Shared {
@@ -86,7 +89,8 @@ impl Shared {
         let lane = lanes.entry(shard).or_default();
         if !lane.busy {
             lane.busy = true;
-            return Entrance::Free(Turn { shared: Arc::clone(self), shard });
+            let (shared, runtime) = (Arc::clone(self), Handle::current());
+            return Entrance::Free(Turn { shared, shard, runtime });
         }
         let (answer, waits) = oneshot::channel();
         let weight = offers.iter().map(|offer| 1 + self.endpoints_of(&offer.offer.event.tenant)).sum();
@@ -170,11 +174,13 @@ impl Drop for Turn {
         if group.is_empty() {
             return;
         }
-        let turn = Self { shared: Arc::clone(&self.shared), shard: self.shard };
-        TaskTracker::new().spawn(async move {
+        let (shared, runtime) = (Arc::clone(&self.shared), self.runtime.clone());
+        let turn = Self { shared, shard: self.shard, runtime };
+        let goes = async move {
             turn.shared.accept_group(turn.shard, group).await;
             drop(turn);
-        });
+        };
+        TaskTracker::new().spawn_on(goes, &self.runtime);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The store that several replicas share: Redis 7 or later, or Valkey.
 //!
 //! **Layout.** Tenants are spread over shards; all keys of a shard carry its hash tag (`hg:{05}:…`), and every change
-//! is one small Lua script over one shard, so it is atomic and stays in one cluster slot. `lua/lib.lua` names the
-//! keys. Events and deliveries are hashes called by their own ids; an endpoint has a state hash and a queue (a sorted
+//! is one Lua script over one shard, so it is atomic and stays in one cluster slot; accepts that arrive together share
+//! one (`group.rs`). `lua/lib.lua` names the keys. Events and deliveries are hashes called by their own ids; an endpoint has a state hash and a queue (a sorted
 //! set by due time); `turn` holds the endpoints that may be served now, in the order of their turns, `wait` those
 //! that may be later, `leases` what is in an attempt, `line:` what waits for each other (only a line's head stands in the
 //! queue), `finished` what retention will forget.
