@@ -20,8 +20,7 @@ pub fn is_filter(text: &str) -> bool {
 /// When the filter cannot be, or logging was started before.
 pub fn init(filter: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     let filter = EnvFilter::try_new(directives(filter))?;
-    let subscriber = tracing_subscriber::fmt()
-        .json()
+    let subscriber = json_subscriber::fmt()
         .flatten_event(true)
         .with_span_list(false)
         .with_target(true)
