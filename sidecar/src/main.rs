@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use hookgate_sidecar::config::{self, KEYS, Loaded, Surroundings};
 use hookgate_sidecar::serve::{self, Ended};
+use hookgate_sidecar::telemetry::lines;
 use hookgate_sidecar::telemetry::logs::{self, Chain};
 
 /// An event allocates some hundred times, on one thread, and is freed on another: this allocator is made for that.
@@ -52,13 +53,15 @@ fn run(loaded: Loaded) -> ExitCode {
     if let Err(error) = logs::init(&loaded.config.log) {
         return fail(&*error, UNSOUND);
     }
-    let runtime =
-        match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("hookgate").build() {
-            Ok(runtime) => runtime,
-            Err(error) => return fail(&error, 1),
-        };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_name("hookgate").on_thread_park(lines::before_sleep);
+    let runtime = match runtime.build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
     let ended = runtime.block_on(serve::until_signalled(loaded));
     runtime.shutdown_background();
+    lines::flush();
     match ended {
         Ok(Ended::Drained) => ExitCode::SUCCESS,
         Ok(Ended::CutShort) => ExitCode::FAILURE,

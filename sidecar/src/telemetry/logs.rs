@@ -8,6 +8,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::lines::Lines;
+
 /// Whether a text can be [`init`]'s filter.
 #[must_use]
 pub fn is_filter(text: &str) -> bool {
@@ -25,6 +27,7 @@ pub fn init(filter: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         .with_span_list(false)
         .with_target(true)
         .with_env_filter(filter)
+        .with_writer(Lines)
         .finish();
     subscriber.try_init()?;
     Ok(())

@@ -1,4 +1,5 @@
 //! What operators see of the process.
 
+pub mod lines;
 pub mod logs;
 pub mod metrics;
