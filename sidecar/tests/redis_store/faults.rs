@@ -312,6 +312,29 @@ async fn who_waits_to_be_accepted_is_not_cut_off_with_the_one_under_way() {
 }
 
 #[tokio::test]
+async fn what_arrives_while_another_is_accepted_goes_in_one_script() {
+    const MANY: usize = 40;
+    let (server, moment) = (RedisServer::start().await, Duration::from_millis(100));
+    let store = store(&server);
+    put(&store, &endpoint("a")).await;
+    assert_delivers(&store, 0, "so that Redis knows the scripts").await;
+    let scripts = async || {
+        let told = server.command(cmd("INFO").arg("commandstats").to_owned()).await.unwrap();
+        let told: String = redis::from_redis_value(told).unwrap();
+        let calls = told.split_once("cmdstat_evalsha:calls=").unwrap().1.split(',').next().unwrap();
+        calls.parse::<usize>().unwrap()
+    };
+    let before = scripts().await;
+    server.freeze(true);
+    let mut all = join_all((0..MANY).map(|_| try_accept(&store, 1)));
+    assert!(timeout(moment, &mut all).await.is_err(), "one is under way, the others wait for it");
+    server.freeze(false);
+    assert!(all.await.iter().all(Result::is_ok));
+    let made = scripts().await - before;
+    assert!(made < MANY / 2, "{made} scripts for {MANY} accepts; two, and what upkeep makes meanwhile");
+}
+
+#[tokio::test]
 async fn nobody_waits_to_be_accepted_longer_than_it_may_take() {
     let server = RedisServer::start().await;
     let store = store(&server);
